@@ -1,0 +1,47 @@
+"""The one table along which a submission's state moves, and the feed that tells of it.
+
+Every stage moves submissions through `move`; anything off the table is a programming error and raises.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from shared.errors import AgonError
+from validator.ledger.tables import Event, Meta, Submission
+
+MOVES: dict[str, frozenset[str]] = {
+    "waiting": frozenset({"slotted", "expired"}),
+    "slotted": frozenset({"admitted", "rejected", "withheld", "parked"}),
+    "parked": frozenset({"slotted", "admitted", "dueling"}),
+    "admitted": frozenset({"dueling", "parked", "rejected"}),
+    "dueling": frozenset({"settled", "parked", "rejected"}),
+    "settled": frozenset(),
+    "rejected": frozenset(),
+    "withheld": frozenset(),
+    "expired": frozenset(),
+}
+"""From each state to those that may follow it."""
+
+FINAL = frozenset(state for state, after in MOVES.items() if not after)
+
+
+def move(session: Session, submission: Submission, state: str, **event: Any) -> None:
+    """Put `submission` into `state` and tell the feed. Raises AgonError `ledger_conflict` off the table."""
+    if state not in MOVES[submission.state]:
+        raise AgonError("ledger_conflict", f"a submission cannot go from {submission.state} to {state}")
+    submission.state = state
+    tell(session, f"submission.{state}", hotkey=submission.hotkey, digest=submission.digest, **event)
+
+
+def tell(session: Session, kind: str, **body: Any) -> None:
+    """Append one event to the feed, stamped with the head of the loop."""
+    session.add(Event(kind=kind, body=body, created_block=head_of(session)))
+
+
+def head_of(session: Session) -> int:
+    """Newest finalised block that the loop has seen."""
+    meta = session.get(Meta, 1)
+    return 0 if meta is None else meta.head
