@@ -53,6 +53,7 @@ CODES: dict[str, CodeInfo] = {
     "chain_rejected": CodeInfo(
         Fault.USER, "read the chain's own error above; `btcli explain` has the long form"
     ),
+    "rate_limited": CodeInfo(Fault.NETWORK, "wait for the chain's rate limit; it will be tried again"),
     # competition documents
     "competition_invalid": CodeInfo(Fault.VALIDATOR, "correct the named field in the competition file"),
     "competition_unpublished": CodeInfo(
@@ -105,6 +106,11 @@ CODES: dict[str, CodeInfo] = {
     "store_unreachable": CodeInfo(Fault.NETWORK, "the store did not answer; it will be asked again"),
     "chain_unreachable": CodeInfo(Fault.NETWORK, "the chain endpoint did not answer; it will be asked again"),
     "state_pruned": CodeInfo(Fault.VALIDATOR, "configure an archive endpoint"),
+    "log_invalid": CodeInfo(
+        Fault.VALIDATOR,
+        "the governance log served is not the one committed; its author must publish it again",
+    ),
+    "signature_invalid": CodeInfo(Fault.VALIDATOR, "the document was not signed by the key that it names"),
     # the validator's own house
     "chain_mismatch": CodeInfo(
         Fault.VALIDATOR, "this ledger belongs to another chain or subnet: use another --ledger"

@@ -1,0 +1,133 @@
+"""What the command lines of miner and validator have in common: options, output, errors, exit codes.
+
+Both `cli.py` files build their commands from it. stdout carries data (text, or one JSON document with
+`--json`), stderr carries talk. It decides nothing and imports nothing heavy, so `--help` stays quick.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import json
+from collections.abc import Callable, Mapping, Sequence
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, ParamSpec
+
+import typer
+from pydantic import BaseModel
+
+from shared.errors import USAGE_CODES, AgonError
+
+P = ParamSpec("P")
+
+
+class ExitCode(IntEnum):
+    """How a command ended."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    FAULTS_FOUND = 3
+    INTERRUPTED = 130
+
+
+NetworkOption = Annotated[
+    str | None,
+    typer.Option("--network", "-n", help="embedded, local, test, finney or a ws:// URL. [env: BT_NETWORK]"),
+]
+WalletOption = Annotated[
+    str | None, typer.Option("--wallet", "-w", help="Wallet that holds the coldkey. [env: BT_WALLET]")
+]
+HotkeyOption = Annotated[
+    str | None,
+    typer.Option("--wallet-hotkey", "-H", help="Hotkey in that wallet. [env: BT_WALLET_HOTKEY]"),
+]
+WalletPathOption = Annotated[
+    Path | None, typer.Option("--wallet-path", help="Directory of all wallets. [env: BT_WALLET_PATH]")
+]
+NetuidOption = Annotated[int | None, typer.Option("--netuid", help="Subnet number. [env: AGON_NETUID]")]
+StateOption = Annotated[
+    Path | None, typer.Option("--state", help="Directory for this process's files. [env: AGON_STATE]")
+]
+BundleOption = Annotated[
+    Path | None, typer.Option("--bundle", help="Directory of the competition's bundle. [env: AGON_BUNDLE]")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before spending or writing.")]
+
+
+def make_app(name: str, help: str) -> typer.Typer:
+    """A command group with the house's manners: `-h`, help without arguments, no locals in tracebacks."""
+    return typer.Typer(
+        name=name,
+        help=help,
+        no_args_is_help=True,
+        pretty_exceptions_show_locals=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+
+def command(function: Callable[P, Any]) -> Callable[P, Any]:
+    """The one border where errors become output: put it under `@app.command()`.
+
+    Runs the function (an async one in a fresh event loop). An AgonError is printed on stderr, or as JSON
+    on stdout when the command's `as_json` parameter is set, and ends the process with its exit code.
+    Other exceptions are bugs and pass.
+    """
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> Any:
+        try:
+            result = function(*args, **kwargs)
+            return asyncio.run(result) if inspect.iscoroutine(result) else result
+        except AgonError as error:
+            fail(error, as_json=bool(kwargs.get("as_json")))
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            typer.echo("interrupted", err=True)
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+    return run
+
+
+def fail(error: AgonError, *, as_json: bool) -> NoReturn:
+    """Print `error` as rustc would, or as JSON, and end the command with its exit code."""
+    if as_json:
+        print_json({"error": error.to_dict()})
+    else:
+        typer.secho(f"error: {error.code}: {error.message}", err=True, fg="red")
+        typer.echo(f"help: {error.help}", err=True)
+    raise typer.Exit(ExitCode.USAGE if error.code in USAGE_CODES else ExitCode.FAILED)
+
+
+def say(text: str) -> None:
+    """Talk to the person at the terminal, on stderr."""
+    typer.echo(text, err=True)
+
+
+def print_json(document: BaseModel | Mapping[str, Any] | Sequence[Any]) -> None:
+    """One JSON document on stdout. Numbers that are not finite raise ValueError."""
+    plain = document.model_dump(mode="json") if isinstance(document, BaseModel) else document
+    typer.echo(json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"not JSON: {type(value).__name__}")
+
+
+def print_fields(fields: Mapping[str, Any]) -> None:
+    """Aligned `name  value` lines on stdout; a value of None is shown as a dash."""
+    width = max((len(name) for name in fields), default=0)
+    for name, value in fields.items():
+        typer.echo(f"{name:<{width}}  {'-' if value is None else value}")
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before spending; `yes` answers for the user. A refusal ends the command with exit code 1."""
+    if not yes and not typer.confirm(question, err=True):
+        raise typer.Exit(ExitCode.FAILED)

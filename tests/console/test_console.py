@@ -1,0 +1,78 @@
+"""Errors become one sentence, one help line and an exit code, at one border."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from shared.console import JsonOption, command, make_app, print_json
+from shared.errors import AgonError, Rejection
+
+app = make_app("sample", "A sample.")
+
+
+@app.command()
+@command
+def fails(kind: str, as_json: JsonOption = False) -> None:
+    """Fail in the named way."""
+    if kind == "usage":
+        raise AgonError("network_missing", "no network was named")
+    if kind == "miner":
+        raise Rejection("locator_invalid", "locator is odd")
+    if kind == "interrupt":
+        raise KeyboardInterrupt
+    if kind == "found":
+        raise typer.Exit(3)
+    print_json({"kind": kind})
+
+
+@app.command()
+@command
+async def waits(as_json: JsonOption = False) -> None:
+    """Fail while waiting."""
+    raise AgonError("chain_unreachable", "nobody answers")
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"), [("usage", 2), ("miner", 1), ("interrupt", 130), ("found", 3), ("fine", 0)]
+)
+def test_exit_code_tells_how_it_ended(kind: str, code: int) -> None:
+    assert CliRunner().invoke(app, ["fails", kind]).exit_code == code
+
+
+def test_error_is_worded_for_people_or_for_machines() -> None:
+    people = CliRunner().invoke(app, ["waits"])
+    assert (people.exit_code, people.stdout) == (1, "")
+    assert people.stderr.splitlines() == [
+        "error: chain_unreachable: nobody answers",
+        "help: the chain endpoint did not answer; it will be asked again",
+    ]
+    machines = CliRunner().invoke(app, ["waits", "--json"])
+    assert machines.stderr == ""
+    assert json.loads(machines.stdout) == {
+        "error": {
+            "code": "chain_unreachable",
+            "message": "nobody answers",
+            "help": "the chain endpoint did not answer; it will be asked again",
+            "fault": "network",
+        }
+    }
+
+
+def test_numbers_that_are_not_finite_are_never_printed() -> None:
+    with pytest.raises(ValueError):
+        print_json({"score": float("nan")})
+
+
+def test_importing_it_imports_nothing_heavy() -> None:
+    script = (
+        "import sys, shared.console, shared.settings, shared.logs\n"
+        "print(sorted({'torch', 'bittensor', 'transformers', 'sqlalchemy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
