@@ -93,7 +93,7 @@ def anchor_cap(gains: Sequence[float], cap: float) -> tuple[float, ...]:
     if math.isnan(cap) or not all(math.isfinite(gain) and gain >= 0.0 for gain in gains):
         raise ValueError("gains must be finite and not negative, and the cap a number")
     total = math.fsum(gains)
-    factor = 1.0 if total <= cap else max(0.0, cap) / total
+    factor = 1.0 if total <= max(0.0, cap) else max(0.0, cap) / total
     return tuple(gain * factor for gain in gains)
 
 
