@@ -220,7 +220,7 @@ def test_terms_are_read_from_the_competition(make_terms):
         },
         "sampling": {
             "limits": {"prompt_tokens": 8, "new_tokens": 8}, "temperature": 1.0,
-            "samples": {"challenger": 1, "champion": 2}, 
+            "samples": {"challenger": 1, "champion": 2},
             "engine": {"threads": 1, "batch": 1}, "stop_ids": [0],
         },
         "slices": [
