@@ -53,6 +53,8 @@ class Meta(Table):
     """First round that intake has not written; none before the first competition."""
     head: Mapped[int] = mapped_column(default=0)
     """Newest finalised block that the loop has seen."""
+    head_time: Mapped[int] = mapped_column(default=0)
+    """When it was seen, Unix seconds."""
     __table_args__ = (CheckConstraint("one = 1", name="single"),)
 
 
@@ -65,7 +67,7 @@ class CompetitionRow(Table):
 
 
 class RoundRow(Table):
-    """A closed round, as the pinned chain state fixed it; immutable but for `state` and `trial`."""
+    """A closed round. What the chain fixed never changes; `state` and what follows from it move on."""
 
     __tablename__ = "rounds"
     competition: Mapped[str] = mapped_column(primary_key=True)
@@ -75,15 +77,17 @@ class RoundRow(Table):
     next_hash: Mapped[str]
     """Hash of block close + 1: the source of the seed."""
     seed: Mapped[str]
-    slots: Mapped[int]
-    """n_r: slots fixed at the close."""
+    slots: Mapped[int | None]
+    """n_r: slots given to this round; none before the round before it is settled."""
+    slotted_block: Mapped[int | None]
+    """Head when the slots were given: the fetch window never ends sooner than its length after it."""
     source: Mapped[str]
     state: Mapped[str] = mapped_column(default="open")
     trial: Mapped[int | None]
     """t: how many rounds of the reign have had duels, this one included; none without duels."""
     champion: Mapped[str | None]
     """Model that the duels of this round are against; none before they start."""
-    __table_args__ = (CheckConstraint("state in ('open','dueling','settled')", name="state"),)
+    __table_args__ = (CheckConstraint("state in ('open','slotted','dueling','settled')", name="state"),)
 
 
 class Submission(Table):
@@ -150,7 +154,8 @@ class DuelRecord(Table):
     commit_block: Mapped[int]
     challenger: Mapped[str]
     champion: Mapped[str]
-    first_round: Mapped[int]
+    round: Mapped[int]
+    """Round whose draw it takes prompts from; the first, until it is carried."""
     alpha: Mapped[float]
     state: Mapped[str]
     log_wealth: Mapped[float] = mapped_column(default=0.0)

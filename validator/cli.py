@@ -1,0 +1,140 @@
+"""The `agon-validator` command: run, look at and explain a validator, and own a subnet.
+
+Each command is a thin shell over one function elsewhere; heavy imports happen inside, so that `--help`
+answers at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shared.console import (
+    BundleOption,
+    HotkeyOption,
+    JsonOption,
+    NetuidOption,
+    NetworkOption,
+    StateOption,
+    WalletOption,
+    WalletPathOption,
+    command,
+    make_app,
+    print_json,
+    say,
+)
+from shared.logs import set_up_logs
+from shared.settings import Settings
+
+app = make_app("agon-validator", "Score policies with held-out judges and set weights from proven gain.")
+competition_app = make_app("competition", "Build, show and publish the rules of a competition.")
+subnet_app = make_app("subnet", "Plan and set up a subnet of your own.")
+app.add_typer(competition_app)
+app.add_typer(subnet_app)
+
+LedgerOption = Annotated[
+    str | None, typer.Option("--ledger", help="SQLAlchemy URL of the ledger. [env: AGON_LEDGER]")
+]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")]
+
+
+@app.command()
+@command
+async def run(
+    network: NetworkOption = None,
+    wallet: WalletOption = None,
+    wallet_hotkey: HotkeyOption = None,
+    wallet_path: WalletPathOption = None,
+    netuid: NetuidOption = None,
+    bundle: BundleOption = None,
+    state: StateOption = None,
+    ledger: LedgerOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Follow the chain: intake, duels, statements and weights, until interrupted."""
+    settings = Settings.load(
+        network=network,
+        wallet=wallet,
+        wallet_hotkey=wallet_hotkey,
+        wallet_path=wallet_path,
+        netuid=netuid,
+        bundle=bundle,
+        state=state,
+        ledger=ledger,
+    )
+    settings.require_network()
+    set_up_logs(settings.log_format, verbose=verbose)
+    from validator.loop import run as run_loop
+    from validator.wiring import open_house
+
+    async with open_house(settings) as house:
+        await run_loop(house)
+
+
+@app.command()
+@command
+async def once(
+    network: NetworkOption = None,
+    wallet: WalletOption = None,
+    wallet_hotkey: HotkeyOption = None,
+    wallet_path: WalletPathOption = None,
+    netuid: NetuidOption = None,
+    bundle: BundleOption = None,
+    state: StateOption = None,
+    ledger: LedgerOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Do everything that is due at the present head, then stop."""
+    settings = Settings.load(
+        network=network,
+        wallet=wallet,
+        wallet_hotkey=wallet_hotkey,
+        wallet_path=wallet_path,
+        netuid=netuid,
+        bundle=bundle,
+        state=state,
+        ledger=ledger,
+    )
+    settings.require_network()
+    set_up_logs(settings.log_format, verbose=verbose)
+    from validator.loop import run_once
+    from validator.wiring import open_house
+
+    async with open_house(settings) as house:
+        await run_once(house)
+
+
+@app.command()
+@command
+def serve(
+    state: StateOption = None,
+    ledger: LedgerOption = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on. [env: AGON_API_HOST]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on. [env: AGON_API_PORT]")] = None,
+) -> None:
+    """Serve scores, verdicts and statements over HTTP, read-only; holds no key."""
+    settings = Settings.load(state=state, ledger=ledger, api_host=host, api_port=port)
+    from validator.serving import serve as serve_api
+
+    serve_api(settings.ledger_url, settings.api_host, settings.api_port)
+
+
+@app.command()
+@command
+def explain(
+    who: Annotated[str, typer.Argument(help="A hotkey, a committed digest or a model digest.")],
+    state: StateOption = None,
+    ledger: LedgerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what became of a submission and why, with the interval and what would have won."""
+    settings = Settings.load(state=state, ledger=ledger)
+    from validator.explaining import explain as explain_submission
+
+    explanation = explain_submission(settings.ledger_url, who)
+    if as_json:
+        print_json(explanation)
+    else:
+        typer.echo(explanation.text)

@@ -1,0 +1,76 @@
+"""Fetching: the committed files of one submission are downloaded, verified and admitted, or it ends.
+
+Scoring calls `fetch` for one submission at a time. Bytes reach the tensor pass only after every cheap
+check; a store's or our own trouble never costs the miner its place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+
+from shared.chain.commitment import commitment_digest, parse_locator
+from shared.checkpoints.admission import inspect
+from shared.checkpoints.download import download
+from shared.checkpoints.stores import NotServed, open_store
+from shared.errors import AgonError, Rejection, TransientError
+from shared.models.manifest import Manifest
+from shared.types import Digest, Hotkey, RoundNumber
+from validator.house import House
+from validator.ledger import rounds, submissions
+from validator.ledger.tables import Submission
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A verified checkpoint in the cache."""
+
+    manifest: Manifest
+    tensor_root: Digest
+
+
+async def fetch(house: House, submission: Submission) -> None:
+    """Try once to fetch and admit a slotted submission, and write down what came of it."""
+    key = (submission.hotkey, submission.commit_block)
+    try:
+        admitted = await asyncio.to_thread(_fetch_files, house, submission)
+    except NotServed as error:
+        await _not_there(house, submission, error)
+    except Rejection as rejection:
+        log.info("submission rejected", hotkey=submission.hotkey, code=rejection.code)
+        await house.ledger.do(submissions.reject, key, rejection)
+    except TransientError as error:
+        log.warning("fetch failed", hotkey=submission.hotkey, code=error.code, error=error.message)
+        await house.ledger.do(submissions.set_back, key, error)
+    else:
+        await house.ledger.do(submissions.admit, key, admitted.manifest, admitted.tensor_root)
+
+
+def _fetch_files(house: House, submission: Submission) -> Admitted:
+    store = open_store(parse_locator(submission.locator or ""), file_root=house.file_root)
+
+    def binds(manifest: Digest) -> bool:
+        bound = commitment_digest(house.rules.digest, manifest, Hotkey(submission.hotkey))
+        return bound == submission.digest
+
+    fetched = download(store, binds=binds, limits=house.rules.architecture.limits, cache=house.cache)
+    admission = inspect(fetched.path, fetched.manifest, house.rules, house.bundle.base_table)
+    return Admitted(fetched.manifest, admission.tensor_root)
+
+
+async def _not_there(house: House, submission: Submission, error: AgonError) -> None:
+    """Wait while the fetch window is open; afterwards the submission was withheld."""
+    key = (submission.hotkey, submission.commit_block)
+    reason = Rejection(error.code, error.message)
+    number = RoundNumber(submission.round or 0)
+    row = await house.ledger.do(rounds.round_row, house.rules.digest, number)
+    opened = max(row.close_block, row.slotted_block or 0)
+    if house.head <= opened + house.rules.schedule.fetch_blocks:
+        await house.ledger.do(submissions.wait_for_files, key, reason)
+        return
+    log.info("submission withheld", hotkey=submission.hotkey)
+    await house.ledger.do(submissions.withhold, key, reason)

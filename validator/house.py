@@ -1,0 +1,65 @@
+"""The validator's house: everything that the stages of the loop are handed.
+
+`wiring.py` builds it; stages receive it and own nothing. It holds no state that a restart would miss,
+but for the scoring task that is under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shared.scoring import Bench
+
+from shared.chain.client import ChainClient
+from shared.chain.wallets import Wallet
+from shared.checkpoints.bundle import Bundle
+from shared.models.competition import Competition
+from shared.models.prompt import Prompt
+from shared.signing import HotkeySigner
+from shared.types import Digest, Hotkey, Netuid, RoundNumber
+from validator.ledger.database import Ledger
+
+DrawnBlocks = tuple[tuple[Prompt, ...], ...]
+
+
+@dataclass
+class House:
+    """One validator at work on one competition."""
+
+    chain: ChainClient
+    ledger: Ledger
+    bundle: Bundle
+    bench: Bench
+    wallet: Wallet
+    """The wallet that signs extrinsics; only its hotkey is used."""
+    signer: HotkeySigner
+    hotkey: Hotkey
+    netuid: Netuid
+    file_root: Path | None
+    """Root of `file:` locators; none where they are not allowed."""
+    cache: Path
+    """Content-addressed checkpoints."""
+    head: int = 0
+    """Newest finalised block seen by this process."""
+    scoring: asyncio.Task[None] | None = None
+    draws: dict[RoundNumber, DrawnBlocks] = field(default_factory=dict)
+    weight_state: str = "none"
+    """What weighing last found: told in /health through the feed."""
+
+    @property
+    def rules(self) -> Competition:
+        """The rules in force."""
+        return self.bundle.rules
+
+    @property
+    def base_model(self) -> Digest:
+        """Manifest digest of the base checkpoint: the champion at genesis."""
+        return self.rules.base.digest
+
+    def weights_of(self, model: str) -> Path:
+        """Directory of a checkpoint that was admitted, or of the base."""
+        if model == self.base_model:
+            return self.bundle.base
+        return self.cache / "checkpoints" / model.removeprefix("sha256:")

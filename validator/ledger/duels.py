@@ -1,0 +1,257 @@
+"""Transitions of duels: opened together for a round, fed one look at a time, closed by a verdict.
+
+Rows of a duel are a gapless prefix of its draws, inserted with the evidence in one transaction; the
+whole state of the test is these rows, so a kill at any point costs at most one look.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from shared.errors import AgonError
+from shared.models.competition import Competition
+from shared.models.evidence import DuelRow, Sample
+from shared.models.verdict import Verdict
+from shared.stats.eprocess import alpha_share
+from shared.types import Digest, RoundNumber
+from validator.ledger.tables import DuelRecord, DuelRowRecord, Reign, RoundRow, SampleRow, Submission
+from validator.ledger.transitions import head_of, move, tell
+
+SampleKey = tuple[str, str, int]
+"""Model digest, prompt and seed: the name of a scored completion."""
+
+
+@dataclass(frozen=True)
+class NewRow:
+    """A row and the one figure that the evidence does not hold: d under the freshest judge."""
+
+    row: DuelRow
+    d_fresh: float | None
+
+
+def open_duels(session: Session, rules: Competition, number: RoundNumber) -> None:
+    """Start the round's duels against the reigning champion, each with its share of alpha.
+
+    Carried duels against the same champion go on with the alpha they hold; those against a fallen one
+    restart and count among this round's.
+    """
+    row = session.get_one(RoundRow, (rules.digest, number))
+    if row.state != "slotted":
+        return
+    reign = open_reign(session, rules.digest)
+    _end_duels_against_others(session, reign.model)
+    challengers = _challengers(session, reign.model)
+    slots = (row.slots or 0) + sum(1 for item in challengers if item.round != number)
+    if slots:
+        row.trial = _trials(session, rules.digest, reign.from_round) + 1
+        alpha = alpha_share(rules.duel.alpha, row.trial, slots, rules.duel.horizon_rounds)
+        for submission in challengers:
+            _open(session, submission, reign.model, number, alpha)
+    for duel in session.scalars(select(DuelRecord).where(DuelRecord.state == "carried")):
+        duel.state, duel.round = "open", number
+    row.champion, row.state = reign.model, "dueling"
+
+
+def open_reign(session: Session, competition: str) -> Reign:
+    """The reign that has not ended."""
+    return session.scalars(
+        select(Reign).where(Reign.competition == competition, Reign.to_round.is_(None))
+    ).one()
+
+
+def _trials(session: Session, competition: str, from_round: int) -> int:
+    query = select(func.count()).where(
+        RoundRow.competition == competition, RoundRow.number >= from_round, RoundRow.trial.is_not(None)
+    )
+    return session.scalar(query) or 0
+
+
+def _end_duels_against_others(session: Session, champion: str) -> None:
+    stale = select(DuelRecord).where(
+        DuelRecord.state.in_(("open", "carried")), DuelRecord.champion != champion
+    )
+    for duel in session.scalars(stale):
+        duel.state = "ended"
+
+
+def _challengers(session: Session, champion: str) -> list[Submission]:
+    """Submissions that are owed a duel against `champion` and have none yet, in priority order."""
+    candidates = session.scalars(
+        select(Submission)
+        .where(Submission.state.in_(("admitted", "dueling")))
+        .order_by(Submission.round, Submission.rank)
+    )
+    return [item for item in candidates if not _has_duel(session, item, champion)]
+
+
+def _has_duel(session: Session, submission: Submission, champion: str) -> bool:
+    query = select(DuelRecord.id).where(
+        DuelRecord.hotkey == submission.hotkey,
+        DuelRecord.commit_block == submission.commit_block,
+        DuelRecord.champion == champion,
+    )
+    return session.scalar(query) is not None
+
+
+def _open(session: Session, submission: Submission, champion: str, number: RoundNumber, alpha: float) -> None:
+    name = f"{submission.hotkey}|{submission.commit_block}|{champion}"
+    duel = DuelRecord(
+        id=hashlib.sha256(name.encode()).hexdigest()[:16],
+        hotkey=submission.hotkey,
+        commit_block=submission.commit_block,
+        challenger=submission.model or "",
+        champion=champion,
+        round=number,
+        alpha=alpha,
+        state="open",
+        created_block=head_of(session),
+    )
+    session.add(duel)
+    if submission.state != "dueling":
+        move(session, submission, "dueling", duel=duel.id)
+
+
+def duels_in_play(session: Session, *states: str) -> list[DuelRecord]:
+    """Duels in one of `states`, in the priority order of their submissions, faults waited out."""
+    query = (
+        select(DuelRecord)
+        .join(
+            Submission,
+            (Submission.hotkey == DuelRecord.hotkey) & (Submission.commit_block == DuelRecord.commit_block),
+        )
+        .where(
+            DuelRecord.state.in_(states),
+            Submission.state == "dueling",
+            Submission.next_try_block <= head_of(session),
+        )
+        .order_by(Submission.round, Submission.rank)
+    )
+    return list(session.scalars(query))
+
+
+def newest_duel(session: Session, submission: Submission) -> DuelRecord | None:
+    """The duel that a submission is in, or was in last."""
+    query = select(DuelRecord).where(
+        DuelRecord.hotkey == submission.hotkey, DuelRecord.commit_block == submission.commit_block
+    )
+    return session.scalars(query.order_by(DuelRecord.round.desc()).limit(1)).first()
+
+
+def rows_of(session: Session, duel: str) -> list[DuelRowRecord]:
+    """All rows of a duel in their order."""
+    return list(
+        session.scalars(
+            select(DuelRowRecord).where(DuelRowRecord.duel == duel).order_by(DuelRowRecord.position)
+        )
+    )
+
+
+def cached_samples(session: Session, keys: Sequence[SampleKey]) -> dict[SampleKey, Sample]:
+    """Those of `keys` that were scored before."""
+    found = {}
+    for key in dict.fromkeys(keys):
+        row = session.get(SampleRow, key)
+        if row is not None:
+            found[key] = Sample.model_validate(row.body)
+    return found
+
+
+def keep_samples(session: Session, samples: dict[SampleKey, Sample]) -> None:
+    """Write scored completions once; a key that is there keeps its first value."""
+    for key, sample in samples.items():
+        if session.get(SampleRow, key) is None:
+            model, prompt, seed = key
+            session.add(
+                SampleRow(
+                    model=model,
+                    prompt=prompt,
+                    seed=seed,
+                    body=sample.model_dump(mode="json"),
+                    created_block=head_of(session),
+                )
+            )
+
+
+def take_rows(session: Session, duel: str, rows: Sequence[NewRow], log_wealth: float) -> None:
+    """Append one look's rows, and the evidence before them. `ledger_conflict` off the prefix."""
+    record = session.get_one(DuelRecord, duel)
+    record.log_wealth, number = log_wealth, record.round
+    have = session.scalar(select(func.count()).where(DuelRowRecord.duel == duel)) or 0
+    if [item.row.position for item in rows] != list(range(have, have + len(rows))):
+        raise AgonError("ledger_conflict", f"rows of duel {duel} do not continue at position {have}")
+    for item in rows:
+        row = item.row
+        session.add(
+            DuelRowRecord(
+                duel=duel,
+                position=row.position,
+                round=number,
+                prompt=row.prompt,
+                slice=row.slice,
+                challenger_seeds=list(row.challenger_seeds),
+                champion_seeds=list(row.champion_seeds),
+                s_challenger=row.s_challenger,
+                s_champion=row.s_champion,
+                d=row.d,
+                d_fresh=item.d_fresh,
+                extra_tokens=row.extra_tokens,
+                kl=row.kl,
+                identical=row.identical,
+                created_block=head_of(session),
+            )
+        )
+
+
+def evidence_of(session: Session, duel: DuelRecord) -> list[DuelRow]:
+    """The full rows of a duel, rebuilt from its row keys and the scored completions."""
+    return [_rebuild(session, duel, row) for row in rows_of(session, duel.id)]
+
+
+def _rebuild(session: Session, duel: DuelRecord, row: DuelRowRecord) -> DuelRow:
+    def side(model: str, seeds: Sequence[int]) -> tuple[Sample, ...]:
+        bodies = (session.get_one(SampleRow, (model, row.prompt, seed)).body for seed in seeds)
+        return tuple(Sample.model_validate(body) for body in bodies)
+
+    return DuelRow.model_validate(
+        {
+            "position": row.position,
+            "prompt": row.prompt,
+            "slice": row.slice,
+            "challenger": side(duel.challenger, row.challenger_seeds),
+            "champion": side(duel.champion, row.champion_seeds),
+            "challenger_seeds": tuple(row.challenger_seeds),
+            "champion_seeds": tuple(row.champion_seeds),
+            "challenger_model": Digest(duel.challenger),
+            "champion_model": Digest(duel.champion),
+        }
+    )
+
+
+def carry(session: Session, duel_id: str) -> None:
+    """Leave an open duel to the next round: it has used up this one's prompts."""
+    duel = session.get_one(DuelRecord, duel_id)
+    duel.state = "carried"
+    tell(session, "duel.carried", duel=duel_id, hotkey=duel.hotkey)
+
+
+def close_duel(session: Session, duel_id: str, verdict: Verdict) -> None:
+    """Close a duel with its verdict; its submission ends when the round is settled."""
+    duel = session.get_one(DuelRecord, duel_id)
+    if duel.state != "open":
+        raise AgonError("ledger_conflict", f"duel {duel_id} is {duel.state}, not open")
+    duel.state, duel.verdict = "closed", verdict.model_dump(mode="json")
+    duel.log_wealth = verdict.log_wealth
+    tell(
+        session,
+        f"verdict.{verdict.outcome}",
+        duel=duel_id,
+        hotkey=duel.hotkey,
+        reason=verdict.reason,
+        prompts=verdict.prompts,
+        gain=verdict.gain,
+    )

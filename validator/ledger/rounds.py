@@ -1,0 +1,220 @@
+"""Transitions of rounds: what a close fixed, who waits, and who gets a slot.
+
+Intake writes a round once its close is final; the slots are given when the round before it is settled,
+from stored facts alone, so every validator gives the same ones however late it reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from shared.chain.commitment import Commitment
+from shared.errors import Rejection
+from shared.models.competition import Competition
+from shared.models.wire import DigestField, digest_bytes
+from shared.stats.queue import Candidate, finished_cooldown, free_after, slots, withheld_cooldown
+from shared.types import BlockNumber, Digest, Hotkey, RoundNumber
+from validator.ledger.tables import (
+    CompetitionRow,
+    DuelRecord,
+    DuelRowRecord,
+    Meta,
+    Record,
+    Reign,
+    RoundRow,
+    Submission,
+)
+from validator.ledger.transitions import head_of, move, tell
+
+FIRST = RoundNumber(0)
+
+Source = Literal["snapshot", "archive", "adopted", "partial", "unread"]
+
+
+@dataclass(frozen=True)
+class Close:
+    """The chain's facts about the end of a round."""
+
+    round: RoundNumber
+    block: int
+    hash: str
+    next_hash: str
+    """Hash of the block after the close."""
+    seed: DigestField
+    source: Source
+
+
+@dataclass(frozen=True)
+class Live:
+    """A commitment of a registered hotkey that is live at a close."""
+
+    hotkey: Hotkey
+    commit_block: int
+    content: Commitment | Rejection
+
+
+def see_head(session: Session, number: int, now_s: int) -> None:
+    """Note the newest finalised block."""
+    meta = session.get_one(Meta, 1)
+    if number > meta.head:
+        meta.head, meta.head_time = number, now_s
+
+
+def enter_competition(session: Session, rules: Competition, base_model: str) -> None:
+    """Put a competition in force: its rules, and the base model as first champion. Repeats are no-ops."""
+    digest = rules.digest
+    if session.get(CompetitionRow, digest) is not None:
+        return
+    head = head_of(session)
+    session.add(CompetitionRow(digest=digest, rules=rules.model_dump(mode="json"), created_block=head))
+    session.add(
+        Reign(seq=0, competition=digest, model=base_model, hotkey=None, from_round=0, created_block=head)
+    )
+    meta = session.get_one(Meta, 1)
+    meta.next_round = 0 if meta.next_round is None else meta.next_round
+    tell(session, "competition.entered", competition=digest)
+
+
+def next_round(session: Session) -> RoundNumber:
+    """First round that intake has not written."""
+    return RoundNumber(session.get_one(Meta, 1).next_round or 0)
+
+
+def write_round(session: Session, competition: str, close: Close, live: Sequence[Live]) -> None:
+    """Write a closed round and the commitments live at its close. Repeats are no-ops."""
+    if session.get(RoundRow, (competition, close.round)) is not None:
+        return
+    for item in live:
+        _record(session, competition, close.round, item)
+    _expire_replaced(session, {(item.hotkey, item.commit_block) for item in live})
+    session.add(
+        RoundRow(
+            competition=competition,
+            number=close.round,
+            close_block=close.block,
+            close_hash=close.hash,
+            next_hash=close.next_hash,
+            seed=close.seed,
+            source=close.source,
+            state="open",
+            created_block=head_of(session),
+        )
+    )
+    session.get_one(Meta, 1).next_round = close.round + 1
+    tell(session, "round.closed", round=close.round, live=len(live))
+
+
+def _record(session: Session, competition: str, number: RoundNumber, item: Live) -> None:
+    if session.get(Submission, (item.hotkey, item.commit_block)) is not None:
+        return
+    row = Submission(
+        hotkey=item.hotkey,
+        commit_block=item.commit_block,
+        competition=competition,
+        seen_round=number,
+        state="waiting",
+        created_block=head_of(session),
+    )
+    if isinstance(item.content, Rejection):
+        row.state, row.settled_round = "rejected", number
+        row.code, row.message = item.content.code, item.content.message
+        row.fault = str(item.content.fault)
+    else:
+        row.digest, row.locator = item.content.digest, str(item.content.locator)
+    session.add(row)
+    tell(session, f"submission.{row.state}", hotkey=item.hotkey, digest=row.digest)
+
+
+def _expire_replaced(session: Session, live: set[tuple[Hotkey, int]]) -> None:
+    for row in session.scalars(select(Submission).where(Submission.state == "waiting")):
+        if (row.hotkey, row.commit_block) not in live:
+            move(session, row, "expired", reason="replaced or deregistered before it got a slot")
+
+
+def oldest_open_round(session: Session, competition: str) -> RoundRow | None:
+    """The round that work is on: the oldest that is not settled."""
+    return session.scalars(
+        select(RoundRow)
+        .where(RoundRow.competition == competition, RoundRow.state != "settled")
+        .order_by(RoundRow.number)
+        .limit(1)
+    ).first()
+
+
+def give_slots(session: Session, rules: Competition, number: RoundNumber) -> None:
+    """Give the round its slots from the waiting commitments of its close; everything else waits on."""
+    row = session.get_one(RoundRow, (rules.digest, number))
+    if row.state != "open":
+        return
+    waiting = session.scalars(
+        select(Submission).where(Submission.state == "waiting", Submission.seen_round <= number)
+    ).all()
+    busy, free = _busy(session), _free_rounds(session)
+    candidates = [
+        Candidate(Hotkey(item.hotkey), BlockNumber(item.commit_block), free.get(item.hotkey, FIRST))
+        for item in waiting
+        if item.hotkey not in busy
+    ]
+    chosen = slots(candidates, number, digest_bytes(Digest(row.seed)), rules.schedule.slots)
+    for rank, place in enumerate(chosen):
+        submission = session.get_one(Submission, (place.hotkey, place.commit_block))
+        submission.round, submission.rank = number, rank
+        move(session, submission, "slotted", round=number, rank=rank)
+    row.slots, row.state, row.slotted_block = len(chosen), "slotted", head_of(session)
+
+
+def _busy(session: Session) -> set[str]:
+    """Hotkeys whose earlier submission is still under way: one at a time."""
+    states = ("slotted", "admitted", "dueling", "parked")
+    return set(session.scalars(select(Submission.hotkey).where(Submission.state.in_(states))))
+
+
+def _free_rounds(session: Session) -> dict[str, RoundNumber]:
+    """First round that each hotkey may compete in after the submissions that ended so far."""
+    crowned = {
+        (duel.hotkey, duel.commit_block)
+        for duel in session.scalars(select(DuelRecord).join(Record, Record.duel == DuelRecord.id))
+    }
+    ended = session.scalars(
+        select(Submission)
+        .where(Submission.settled_round.is_not(None))
+        .order_by(Submission.settled_round, Submission.commit_block)
+    )
+    history: dict[str, list[tuple[RoundNumber, str]]] = {}
+    for row in ended:
+        won = (row.hotkey, row.commit_block) in crowned
+        end = "crowned" if won else "withheld" if row.state == "withheld" else "finished"
+        history.setdefault(row.hotkey, []).append((RoundNumber(row.settled_round or 0), end))
+    return {hotkey: _free_at(ends) for hotkey, ends in history.items()}
+
+
+def _free_at(ends: list[tuple[RoundNumber, str]]) -> RoundNumber:
+    """Cooldowns add up over a hotkey's endings, oldest first; a crown wipes them out."""
+    finished = withheld = 0
+    free = FIRST
+    for number, end in ends:
+        if end == "crowned":
+            finished, withheld, free = 0, 0, FIRST
+        elif end == "withheld":
+            withheld += 1
+            free = max(free, free_after(number, withheld_cooldown(withheld)))
+        else:
+            finished += 1
+            free = max(free, free_after(number, finished_cooldown(finished)))
+    return free
+
+
+def round_row(session: Session, competition: str, number: RoundNumber) -> RoundRow:
+    """One closed round."""
+    return session.get_one(RoundRow, (competition, number))
+
+
+def played_before(session: Session, number: RoundNumber) -> list[RoundNumber]:
+    """Earlier rounds whose draws were used: their prompts are spent."""
+    query = select(DuelRowRecord.round).where(DuelRowRecord.round < number).distinct()
+    return [RoundNumber(item) for item in sorted(session.scalars(query))]

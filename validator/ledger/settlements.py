@@ -1,0 +1,158 @@
+"""The transition that settles a round: verdicts become a crown, a record, a statement, rests.
+
+One transaction writes all of it, strictly in round order. Money is made here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from shared.models.competition import Competition
+from shared.models.statement import Signed, SlotReport
+from shared.models.verdict import Verdict
+from shared.models.wire import digest_of
+from shared.types import Hotkey, RoundNumber
+from validator.ledger.duels import open_reign
+from validator.ledger.tables import DuelRecord, Record, Reign, RoundRow, StatementRow, Submission
+from validator.ledger.transitions import head_of, move, tell
+
+
+@dataclass(frozen=True)
+class Crown:
+    """The duel that takes the championship of its round."""
+
+    duel: str
+    hotkey: Hotkey
+    model: str
+    gain: float
+
+
+def unfinished(session: Session, number: RoundNumber) -> bool:
+    """Whether a slot of the round, or a duel in play, still owes its outcome."""
+    open_duels = (
+        select(DuelRecord.id)
+        .join(
+            Submission,
+            (Submission.hotkey == DuelRecord.hotkey) & (Submission.commit_block == DuelRecord.commit_block),
+        )
+        .where(DuelRecord.state == "open", Submission.state != "parked")
+    )
+    waiting = select(Submission.hotkey).where(
+        Submission.round == number, Submission.state.in_(("slotted", "admitted"))
+    )
+    return session.scalar(open_duels.limit(1)) is not None or session.scalar(waiting.limit(1)) is not None
+
+
+def parked(session: Session) -> list[Submission]:
+    """Submissions set aside for a fault that is not the miner's, in priority order."""
+    query = select(Submission).where(Submission.state == "parked").order_by(Submission.round, Submission.rank)
+    return list(session.scalars(query))
+
+
+def participants(session: Session, number: RoundNumber) -> list[Submission]:
+    """Submissions that the round's statement tells of: its slots, and older ones still dueling."""
+    query = (
+        select(Submission)
+        .where(
+            Submission.round <= number,
+            Submission.settled_round.is_(None),
+            or_(Submission.round == number, Submission.state.in_(("dueling", "parked", "rejected"))),
+        )
+        .order_by(Submission.round, Submission.rank)
+    )
+    return list(session.scalars(query))
+
+
+def settle_round(
+    session: Session,
+    rules: Competition,
+    number: RoundNumber,
+    *,
+    reports: tuple[SlotReport, ...],
+    crown: Crown | None,
+    statement: Signed,
+) -> None:
+    """Write the outcome of a round in one go. A round that is settled stays as it is."""
+    row = session.get_one(RoundRow, (rules.digest, number))
+    if row.state == "settled":
+        return
+    if crown is not None:
+        _crown(session, rules.digest, number, crown)
+    for report in reports:
+        _end_submission(session, number, report, crown)
+    session.add(
+        StatementRow(
+            author=statement.author,
+            competition=rules.digest,
+            round=number,
+            digest=digest_of(statement.body),
+            body=statement.body,
+            signature=statement.signature,
+            created_block=head_of(session),
+        )
+    )
+    row.state = "settled"
+    tell(session, "round.settled", round=number, crowned=crown.hotkey if crown else None)
+
+
+def _crown(session: Session, competition: str, number: RoundNumber, crown: Crown) -> None:
+    reign = open_reign(session, competition)
+    reign.to_round = number
+    head = head_of(session)
+    session.add(
+        Reign(
+            seq=reign.seq + 1,
+            competition=competition,
+            model=crown.model,
+            hotkey=crown.hotkey,
+            from_round=number + 1,
+            created_block=head,
+        )
+    )
+    session.add(
+        Record(
+            duel=crown.duel,
+            hotkey=crown.hotkey,
+            model=crown.model,
+            round=number,
+            gain=crown.gain,
+            created_block=head,
+        )
+    )
+    tell(session, "crown", hotkey=crown.hotkey, duel=crown.duel, gain=crown.gain, round=number)
+
+
+def _end_submission(session: Session, number: RoundNumber, report: SlotReport, crown: Crown | None) -> None:
+    submission = session.get_one(Submission, (report.hotkey, report.commit_block))
+    if report.outcome in {"rejected", "withheld"}:
+        submission.settled_round = number
+    elif report.verdict is not None:
+        crowned = crown is not None and crown.duel == report.duel
+        if crowned or report.verdict.outcome != "won":
+            submission.settled_round = number
+            move(session, submission, "settled", outcome=report.verdict.outcome)
+
+
+def reigns_of(session: Session, competition: str) -> list[Reign]:
+    """All reigns in order."""
+    return list(session.scalars(select(Reign).where(Reign.competition == competition).order_by(Reign.seq)))
+
+
+def records_of(session: Session) -> list[Record]:
+    """All records in the order they were set."""
+    return list(session.scalars(select(Record).order_by(Record.round)))
+
+
+def newest_statement(session: Session, author: Hotkey) -> StatementRow | None:
+    """The author's statement of the latest round."""
+    return session.scalars(
+        select(StatementRow).where(StatementRow.author == author).order_by(StatementRow.round.desc()).limit(1)
+    ).first()
+
+
+def verdict_of(duel: DuelRecord) -> Verdict | None:
+    """A duel's verdict, once it has one."""
+    return None if duel.verdict is None else Verdict.model_validate(duel.verdict)

@@ -1,0 +1,132 @@
+"""Transitions of one submission between its slot and its duel: admitted, rejected, withheld, parked.
+
+Each outcome of a fetch or a fault is one function here. A validator's or the network's trouble never
+counts against the miner: it postpones, then parks.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from shared.errors import AgonError, Rejection
+from shared.models.manifest import Manifest
+from shared.types import Digest
+from validator.ledger.tables import DuelRecord, Submission, Tensors
+from validator.ledger.transitions import head_of, move
+
+Key = tuple[str, int]
+"""Hotkey and commit block: the name of a submission."""
+
+MAX_ATTEMPTS = 5
+"""Tries of a step that fails for no fault of the miner's before the submission is parked."""
+
+
+def in_slots(session: Session, round_number: int, *states: str) -> list[Submission]:
+    """Submissions that hold a slot of the round and are in one of `states`, in priority order."""
+    return list(
+        session.scalars(
+            select(Submission)
+            .where(Submission.round == round_number, Submission.state.in_(states))
+            .order_by(Submission.rank)
+        )
+    )
+
+
+def due_fetches(session: Session) -> list[Submission]:
+    """Slotted submissions whose next try is due, in priority order."""
+    return list(
+        session.scalars(
+            select(Submission)
+            .where(Submission.state == "slotted", Submission.next_try_block <= head_of(session))
+            .order_by(Submission.round, Submission.rank)
+        )
+    )
+
+
+def admit(session: Session, key: Key, manifest: Manifest, tensor_root: Digest) -> None:
+    """Admit a verified checkpoint. An exact duplicate of another hotkey's tensors is rejected, naming it."""
+    submission = session.get_one(Submission, key)
+    first = session.get(Tensors, tensor_root)
+    if first is not None and first.hotkey != submission.hotkey:
+        owner = f"{first.hotkey} at block {first.commit_block}"
+        reject(session, key, Rejection("duplicate", f"these exact tensors were committed by {owner}"))
+        return
+    if first is None:
+        session.add(
+            Tensors(
+                root=tensor_root,
+                hotkey=submission.hotkey,
+                commit_block=submission.commit_block,
+                created_block=head_of(session),
+            )
+        )
+    submission.model = manifest.digest
+    submission.manifest = manifest.model_dump(mode="json")
+    submission.attempts, submission.next_try_block = 0, 0
+    move(session, submission, "admitted", model=manifest.digest)
+
+
+def reject(session: Session, key: Key, rejection: Rejection) -> None:
+    """Refuse a submission for good, with the reason that the miner is told; ends its duel, if any."""
+    submission = session.get_one(Submission, key)
+    _explain(submission, rejection)
+    _end_duels(session, submission)
+    move(session, submission, "rejected", code=rejection.code)
+
+
+def withhold(session: Session, key: Key, rejection: Rejection) -> None:
+    """End a submission whose files were not there when the fetch window closed."""
+    submission = session.get_one(Submission, key)
+    _explain(submission, rejection)
+    move(session, submission, "withheld", code=rejection.code)
+
+
+def set_back(session: Session, key: Key, error: AgonError) -> None:
+    """Note a fault that is not the miner's: try again later, waiting longer each time, then park."""
+    submission = session.get_one(Submission, key)
+    submission.attempts += 1
+    submission.next_try_block = head_of(session) + 2**submission.attempts
+    _explain(submission, error)
+    if submission.attempts >= MAX_ATTEMPTS:
+        submission.attempts = 0
+        move(session, submission, "parked", code=error.code)
+
+
+def wait_for_files(session: Session, key: Key, reason: Rejection) -> None:
+    """Look for the files again at the next block: the fetch window is still open."""
+    submission = session.get_one(Submission, key)
+    submission.next_try_block = head_of(session) + 1
+    _explain(submission, reason)
+
+
+def resume_parked(session: Session) -> bool:
+    """Put one parked submission, whose wait is over, back to where it was set aside; False if none is."""
+    due = select(Submission).where(
+        Submission.state == "parked", Submission.next_try_block <= head_of(session)
+    )
+    submission = session.scalars(due.order_by(Submission.round, Submission.rank).limit(1)).first()
+    if submission is None:
+        return False
+    dueling = session.scalar(
+        select(DuelRecord.id).where(
+            DuelRecord.hotkey == submission.hotkey, DuelRecord.commit_block == submission.commit_block
+        )
+    )
+    state = "dueling" if dueling else "slotted" if submission.model is None else "admitted"
+    move(session, submission, state)
+    return True
+
+
+def _explain(submission: Submission, error: AgonError) -> None:
+    submission.code, submission.message, submission.fault = error.code, error.message, str(error.fault)
+
+
+def _end_duels(session: Session, submission: Submission) -> None:
+    duels = select(DuelRecord).where(
+        DuelRecord.hotkey == submission.hotkey,
+        DuelRecord.commit_block == submission.commit_block,
+        DuelRecord.state.in_(("open", "carried")),
+    )
+    for duel in session.scalars(duels):
+        duel.state = "ended"

@@ -1,0 +1,46 @@
+"""The validator's loop: the chain wakes it, the ledger drives it.
+
+Headers may repeat or be skipped; each stage asks the ledger what is due and does it in transactions, so
+the loop can die anywhere and be started again. A background failure ends the process on purpose.
+"""
+
+from __future__ import annotations
+
+from shared.chain.records import Head
+from validator.house import House
+from validator.intake import intake
+from validator.ledger import rounds
+from validator.scoring import score_next, work_off
+from validator.settling import settle
+from validator.weighing import weigh
+
+
+async def run(house: House) -> None:
+    """Follow the chain until cancelled."""
+    async for head in house.chain.finalised():
+        await advance(house, head)
+
+
+async def advance(house: House, head: Head) -> None:
+    """What one header sets off."""
+    await intake(house, head)  # one pinned read per closed round -> submissions
+    await score_next(house)  # start or collect; returns within a block time
+    await settle(house)  # evidence -> verdicts, records, statement; strictly in order
+    await weigh(house, head)  # records -> weights, through the outbox
+
+
+async def run_once(house: House) -> None:
+    """Do everything that is due at the present head, to the end, and stop."""
+    head = await house.chain.head()
+    await intake(house, head)
+    before, now = None, await _progress(house)
+    while now != before:
+        await work_off(house)
+        await settle(house)
+        before, now = now, await _progress(house)
+    await weigh(house, head)
+
+
+async def _progress(house: House) -> tuple[int, str] | None:
+    row = await house.ledger.do(rounds.oldest_open_round, house.rules.digest)
+    return None if row is None else (row.number, row.state)

@@ -1,0 +1,132 @@
+"""Settling: the verdicts of a round become its crown, its records and its signed statement.
+
+Rounds are settled strictly in order and each in one transaction. The next champion, the queue and the
+weights are read only from what was settled, never from what is still under way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+from pydantic import TypeAdapter
+from sqlalchemy.orm import Session
+
+from shared.models.evidence import DuelRow
+from shared.models.merkle import merkle_root
+from shared.models.statement import SlotOutcome, SlotReport, StatementBody
+from shared.models.wire import canonical_json, digest_bytes
+from shared.signing import sign
+from shared.types import Digest, Hotkey, RoundNumber
+from validator.house import House
+from validator.ledger import duels, rounds, settlements
+from validator.ledger.rounds import Source
+from validator.ledger.settlements import Crown
+from validator.ledger.tables import DuelRecord, RoundRow, Submission
+
+log = structlog.get_logger()
+
+SOURCE: TypeAdapter[Source] = TypeAdapter(Source)
+
+OUTCOME_OF_STATE: dict[str, SlotOutcome] = {
+    "rejected": "rejected",
+    "withheld": "withheld",
+    "parked": "parked",
+}
+"""States of a submission that are its outcome, whatever its duel says."""
+
+
+async def settle(house: House) -> None:
+    """Settle the oldest open round, once nothing in it is under way any more."""
+    row = await house.ledger.do(rounds.oldest_open_round, house.rules.digest)
+    if row is None or row.state != "dueling":
+        return
+    number = RoundNumber(row.number)
+    if await house.ledger.do(settlements.unfinished, number):
+        return
+    if await _waits_for_parked(house, number):
+        return
+    reports = await house.ledger.do(_report_slots, number)
+    crown = first_crown(reports)
+    statement = sign(await _account(house, row, reports, crown), house.signer)
+    await house.ledger.do(
+        settlements.settle_round,
+        house.rules,
+        number,
+        reports=reports,
+        crown=crown,
+        statement=statement,
+    )
+    if reports:
+        log.info("round settled", round=number, slots=len(reports), crowned=crown.hotkey if crown else None)
+
+
+async def _waits_for_parked(house: House, number: RoundNumber) -> bool:
+    """Whether a parked submission still holds up the crown: for one round at most."""
+    parked = await house.ledger.do(settlements.parked)
+    limit = house.rules.schedule.close(RoundNumber(number + 1))
+    return any((item.round or 0) <= number for item in parked) and house.head <= limit
+
+
+def first_crown(reports: Sequence[SlotReport]) -> Crown | None:
+    """The winner of the highest priority; reports come in priority order."""
+    for report in reports:
+        if report.outcome == "won" and report.verdict and report.duel and report.model:
+            return Crown(report.duel, report.hotkey, report.model, report.verdict.gain)
+    return None
+
+
+def _report_slots(session: Session, number: RoundNumber) -> tuple[SlotReport, ...]:
+    return tuple(_report(session, item) for item in settlements.participants(session, number))
+
+
+def _report(session: Session, submission: Submission) -> SlotReport:
+    duel = duels.newest_duel(session, submission)
+    evidence = [] if duel is None else duels.evidence_of(session, duel)
+    verdict = None if duel is None else settlements.verdict_of(duel)
+    return SlotReport(
+        hotkey=Hotkey(submission.hotkey),
+        commit_block=submission.commit_block,
+        digest=Digest(submission.digest) if submission.digest else None,
+        model=Digest(submission.model) if submission.model else None,
+        outcome=_outcome(submission, duel),
+        code=verdict.reason if verdict else submission.code,
+        verdict=verdict,
+        duel=duel.id if duel else None,
+        rows_root=rows_root(evidence) if duel else None,
+    )
+
+
+def _outcome(submission: Submission, duel: DuelRecord | None) -> SlotOutcome:
+    if submission.state in OUTCOME_OF_STATE:
+        return OUTCOME_OF_STATE[submission.state]
+    verdict = settlements.verdict_of(duel) if duel else None
+    return "carried" if verdict is None else verdict.outcome
+
+
+def rows_root(evidence: Sequence[DuelRow]) -> Digest:
+    """Merkle root over the canonical JSON of a duel's rows."""
+    return merkle_root([canonical_json(row) for row in evidence])
+
+
+async def _account(
+    house: House, row: RoundRow, reports: tuple[SlotReport, ...], crown: Crown | None
+) -> StatementBody:
+    previous = await house.ledger.do(settlements.newest_statement, house.hotkey)
+    roots = [digest_bytes(report.rows_root) for report in reports if report.rows_root]
+    champion = Digest(row.champion or house.base_model)
+    return StatementBody(
+        competition=house.rules.digest,
+        round=RoundNumber(row.number),
+        author=house.hotkey,
+        previous=Digest(previous.digest) if previous else None,
+        close_block=row.close_block,
+        close_hash=row.close_hash,
+        seed=Digest(row.seed),
+        source=SOURCE.validate_python(row.source),
+        champion=champion,
+        slots=reports,
+        crowned=crown.hotkey if crown else None,
+        next_champion=Digest(crown.model) if crown else champion,
+        rows_root=merkle_root(roots),
+    )

@@ -1,0 +1,101 @@
+"""Wiring: the one place where a validator's parts are built and joined.
+
+`open_house` hands out a house that is tied to its chain, its ledger and its published rules, and takes
+everything down in reverse order. Stages never build anything themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from pathlib import Path
+
+from shared.evaluation.children import SamplerChild
+from shared.judging.child import JudgeChild
+from shared.scoring import Bench
+
+from shared.chain.client import ChainClient
+from shared.chain.commitment import parse_log_head
+from shared.chain.connect import connect
+from shared.chain.governance import LOG_NAME, read_log
+from shared.chain.wallets import hotkey_of, open_wallet
+from shared.checkpoints.bundle import Bundle, load_bundle
+from shared.checkpoints.numbers import check_bundle_numbers
+from shared.checkpoints.stores import open_store
+from shared.errors import AgonError
+from shared.settings import Settings
+from shared.types import Digest, Netuid
+from validator.house import House
+from validator.ledger import rounds
+from validator.ledger.database import World, open_ledger
+
+MAX_LOG_BYTES = 4_000_000
+
+
+@asynccontextmanager
+async def open_house(settings: Settings) -> AsyncIterator[House]:
+    """A house for `settings`: chain, ledger, bundle, children and wallet, all checked against each other."""
+    netuid = settings.require_netuid()
+    wallet = open_wallet(settings)
+    bundle = load_bundle(settings.require_bundle())
+    check_bundle_numbers(bundle.rules, bundle.pools)
+    async with connect(settings, patient=True) as chain:
+        world = World(await chain.genesis_hash(), netuid, hotkey_of(wallet))
+        file_root = settings.store if settings.allows_file_locators else None
+        await require_published(chain, netuid, bundle.rules.digest, file_root)
+        with closing(open_ledger(settings.ledger_url, world)) as ledger, _bench(settings, bundle) as bench:
+            await ledger.do(rounds.enter_competition, bundle.rules, bundle.rules.base.digest)
+            house = House(
+                chain=chain,
+                ledger=ledger,
+                bundle=bundle,
+                bench=bench,
+                wallet=wallet,
+                signer=wallet.hotkey,
+                hotkey=hotkey_of(wallet),
+                netuid=netuid,
+                file_root=file_root,
+                cache=settings.state / "cache",
+            )
+            try:
+                yield house
+            finally:
+                await _stop_scoring(house)
+
+
+async def require_published(
+    chain: ChainClient, netuid: Netuid, competition: Digest, file_root: Path | None
+) -> None:
+    """Raises AgonError `competition_unpublished` unless the owner's log holds these rules."""
+    owner = await chain.owner_hotkey(netuid)
+    record = await chain.commitment_of(netuid, owner)
+    if record is None:
+        raise AgonError("competition_unpublished", f"subnet owner {owner} has committed no governance log")
+    head = parse_log_head(record.fields)
+    store = open_store(head.locator, file_root=file_root)
+    data = await asyncio.to_thread(store.read, LOG_NAME, limit_bytes=MAX_LOG_BYTES)
+    entries = read_log(data, head.digest)
+    if not any(entry.kind == "rules" and entry.digest == competition for entry in entries):
+        raise AgonError("competition_unpublished", f"the owner's log does not hold competition {competition}")
+
+
+@contextmanager
+def _bench(settings: Settings, bundle: Bundle) -> Iterator[Bench]:
+    """The bench and its two children, which end with it."""
+    logs = settings.state / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    rules = bundle.rules
+    with (
+        closing(SamplerChild(bundle.base, rules.sampling, log=logs / "sampler.log")) as sampler,
+        closing(JudgeChild(bundle.judges, log=logs / "judges.log")) as judges,
+    ):
+        yield Bench(rules, bundle.references, sampler, judges)
+
+
+async def _stop_scoring(house: House) -> None:
+    """End the scoring task, if one is under way; the ledger knows where to go on."""
+    task, house.scoring = house.scoring, None
+    if task is not None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
