@@ -26,7 +26,7 @@ from localnet.store import (
 )
 from localnet.subnets import create_subnet, fund, register_neuron, start_subnet
 
-__all__ = ["Genesis", "NeuronSeed", "SubnetSeed", "create_chain", "dev_accounts"]
+__all__ = ["Genesis", "NeuronSeed", "SubnetSeed", "create_chain", "dev_accounts", "remove_chain"]
 ZERO_HASH = "0x" + "00" * 32
 
 
@@ -38,15 +38,16 @@ def create_chain(path: Path, genesis: Genesis) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
-    _remove_files(draft)
+    remove_chain(draft)
     try:
         _write_block_zero(draft, genesis)
         os.link(draft, path)  # fails, rather than overwrites, if a chain is there
     finally:
-        _remove_files(draft)
+        remove_chain(draft)
 
 
-def _remove_files(path: Path) -> None:
+def remove_chain(path: Path) -> None:
+    """Delete a chain file and what SQLite keeps beside it; nothing happens if there is none."""
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 

@@ -114,10 +114,13 @@ class Genesis(BaseModel):
         return cls.model_validate({**PRESETS[name], **overrides})
 
     @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read a genesis.toml: an optional `preset` name and the fields that differ from it."""
+    def load(cls, path: Path, **overrides: Any) -> Self:
+        """Read a genesis.toml: an optional `preset` name and the fields that differ from it.
+
+        Raises FileNotFoundError, tomllib.TOMLDecodeError or pydantic's ValidationError (ValueErrors both).
+        """
         with path.open("rb") as file:
-            values = tomllib.load(file)
+            values = tomllib.load(file) | overrides
         return cls.preset(str(values.pop("preset", "dev")), **values)
 
 
