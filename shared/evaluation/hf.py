@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.cache_utils import Cache, DynamicCache
 
 from shared.errors import AgonError, Rejection
@@ -192,3 +192,65 @@ def _replace_tensors(model: Any, base: Path, weights: Path) -> None:
     except SafetensorError as error:
         raise Rejection("header_invalid", f"{weights.name} is not readable: {error}") from error
     model.tie_weights()
+
+
+class JudgeModel:
+    """A reward model with exactly one label, and the way its family reads a prompt and an answer."""
+
+    def __init__(self, model: Any, tokenizer: Any) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self._special = sorted(set(tokenizer.all_special_tokens), key=len, reverse=True)
+
+    def length(self, prompt: str, answer: str) -> int:
+        """A cheap measure of input length, to sort by: characters."""
+        return len(prompt) + len(answer)
+
+    def score(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """Raw rewards of one batch of (prompt text, completion text); may be non-finite."""
+        if self._tokenizer.chat_template is not None:
+            texts = [self._chat(prompt, self._plain(answer)) for prompt, answer in pairs]
+            encoded = self._encode(texts, add_special_tokens=False)
+        else:
+            prompts = [prompt for prompt, _ in pairs]
+            encoded = self._encode(prompts, text_pair=[self._plain(answer) for _, answer in pairs])
+        with torch.inference_mode():
+            logits = self._model(**encoded).logits
+        return [float(value) for value in logits[:, 0].double()]
+
+    def _encode(self, texts: list[str], **options: Any) -> Any:
+        return self._tokenizer(
+            texts, padding=True, truncation=True, max_length=JUDGE_TOKENS, return_tensors="pt", **options
+        )
+
+    def _chat(self, prompt: str, answer: str) -> str:
+        messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
+        return str(self._tokenizer.apply_chat_template(messages, tokenize=False))
+
+    def _plain(self, answer: str) -> str:
+        """The answer without the spelling of any of the judge's own control tokens."""
+        for token in self._special:
+            answer = answer.replace(token, " ")
+        return answer
+
+
+def load_judge(directory: Path) -> JudgeModel:
+    """The reward model at `directory`. Raises AgonError `judge_invalid` unless it has one trained label."""
+    options = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            directory, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **options
+        )
+        tokenizer = AutoTokenizer.from_pretrained(directory, **options)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise AgonError("judge_invalid", f"cannot load the judge at {directory}: {error}") from error
+    if model.config.num_labels != 1:
+        raise AgonError("judge_invalid", f"the judge at {directory} has {model.config.num_labels} labels")
+    if report["missing_keys"]:
+        missing = sorted(report["missing_keys"])[:3]
+        raise AgonError("judge_invalid", f"the judge at {directory} lacks trained weights: {missing}")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    model.config.pad_token_id = tokenizer.pad_token_id
+    model.requires_grad_(False)
+    return JudgeModel(model.eval(), tokenizer)

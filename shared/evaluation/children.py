@@ -1,0 +1,293 @@
+"""The parent's side of the two children: start, ask, check every answer, restart, close.
+
+Validator and miner hold one of each. A child is never believed: frames are bounded, and completions and
+rewards are checked for length, range and finiteness before anything else sees them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import ValidationError
+
+import shared
+from shared.errors import AgonError, Rejection, TransientError
+from shared.evaluation.child_process import PARENT_VARIABLE, THREADS_VARIABLE
+from shared.evaluation.frames import FrameError, FrameReader, write_frame
+from shared.models.competition import Sampling
+from shared.models.evidence import Completion
+from shared.types import JudgeName
+
+START_TIMEOUT_S = 120.0
+ANSWER_TIMEOUT_S = 3600.0
+CLOSE_TIMEOUT_S = 5.0
+TEXT_PER_TOKEN = 512
+"""Most characters of text that one token can stand for."""
+_REJECTIONS = frozenset({"non_finite_policy", "architecture_mismatch", "header_invalid"})
+_ERRORS = frozenset({"base_unavailable", "competition_invalid", "judge_invalid", "judge_non_finite"})
+_KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT")
+
+
+@dataclass(frozen=True)
+class SampleJob:
+    """One completion to draw: the user's message and the seed."""
+
+    text: str
+    seed: int
+
+
+class Child:
+    """One subprocess that answers framed requests; started at the first call, again after a death."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        opening: Mapping[str, Any],
+        *,
+        log: Path | None = None,
+        threads: int = 1,
+        timeout_s: float = ANSWER_TIMEOUT_S,
+    ) -> None:
+        self._command = list(command)
+        self._opening = dict(opening)
+        self._log = log
+        self._threads = threads
+        self._timeout_s = timeout_s
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._calls = 0
+        self.isolated: bool | None = None
+        """Whether the running child has no network; none before the first start."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while the child lives."""
+        alive = self._process is not None and self._process.poll() is None
+        return self._process.pid if alive and self._process else None
+
+    def call(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The child's result for one request.
+
+        Raises Rejection or AgonError as the child reports; TransientError `child_failed` when it died, was
+        too slow or broke the protocol. The next call starts a new child.
+        """
+        with self._lock:
+            try:
+                if self.pid is None:
+                    self._start()
+                return self._exchange(request, self._timeout_s)
+            except FrameError as error:
+                self._end()
+                raise TransientError("child_failed", f"{self._command[-1]}: {error}") from error
+
+    def close(self) -> None:
+        """End the child: first by closing its stdin, then by SIGKILL to its process group."""
+        with self._lock:
+            self._end()
+
+    def _start(self) -> None:
+        self._end()
+        log = (
+            subprocess.DEVNULL
+            if self._log is None
+            else os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        )
+        try:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=_environment(self._threads),
+                start_new_session=True,
+            )
+        finally:
+            if self._log is not None:
+                os.close(log)
+        assert self._process.stdin and self._process.stdout
+        self._stdin = self._process.stdin.fileno()
+        os.set_blocking(self._stdin, False)
+        self._reader = FrameReader(self._process.stdout.fileno())
+        hello = self._reader.read(START_TIMEOUT_S)
+        self.isolated = hello.get("isolated") is True
+        try:
+            self._exchange({"op": "open", **self._opening}, START_TIMEOUT_S)
+        except AgonError:
+            self._end()  # a child that did not open must not be asked
+            raise
+
+    def _exchange(self, request: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+        self._calls += 1
+        write_frame(self._stdin, {**request, "id": self._calls}, timeout_s)
+        reply = self._reader.read(timeout_s)
+        if reply.get("id") != self._calls:
+            raise FrameError("the answer belongs to another request")
+        if "error" in reply:
+            _raise_reported(reply["error"])
+        result = reply.get("result")
+        if not isinstance(result, dict):
+            raise FrameError("the answer has no result")
+        return result
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        assert process.stdin and process.stdout
+        process.stdin.close()
+        try:
+            process.wait(CLOSE_TIMEOUT_S if process.poll() is None else 0)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        process.stdout.close()
+
+
+class SamplerChild(Child):
+    """Draws completions from checkpoints, in a process that holds nothing worth stealing."""
+
+    def __init__(
+        self, base: Path, rules: Sampling, log: Path | None = None, *, timeout_s: float = ANSWER_TIMEOUT_S
+    ) -> None:
+        super().__init__(
+            [sys.executable, "-m", "shared.evaluation.sampler_child"],
+            {"base": str(base.resolve()), "rules": rules.model_dump(mode="json")},
+            log=log,
+            threads=rules.engine.threads,
+            timeout_s=timeout_s,
+        )
+        self._base = base
+        self._rules = rules
+
+    def answer(self, weights: Path, jobs: Sequence[SampleJob]) -> list[Completion]:
+        """One completion per job from the policy at `weights`/model.safetensors, in order.
+
+        Raises Rejection for a policy that does not fit or is not finite, TransientError `child_failed`.
+        """
+        if not jobs:
+            return []
+        request = {"weights": str(weights.resolve()), "jobs": [(job.text, job.seed) for job in jobs]}
+        result = self.call({"op": "answer", **request})
+        vocabulary = _vocabulary(self._base)
+        try:
+            items = _listed(result, "completions", len(jobs))
+            return [_checked_completion(item, self._rules, vocabulary) for item in items]
+        except FrameError as error:
+            self.close()
+            raise TransientError("child_failed", f"the sampler child: {error}") from error
+
+
+class JudgeChild(Child):
+    """Scores texts with learned judges, in a process that never sees a miner's file."""
+
+    def __init__(
+        self,
+        judges: Mapping[JudgeName, Path],
+        log: Path | None = None,
+        *,
+        threads: int = 1,
+        timeout_s: float = ANSWER_TIMEOUT_S,
+    ) -> None:
+        super().__init__(
+            [sys.executable, "-m", "shared.judging.judge_child"],
+            {"judges": {name: str(path.resolve()) for name, path in judges.items()}},
+            log=log,
+            threads=threads,
+            timeout_s=timeout_s,
+        )
+
+    def reward(self, judge: JudgeName, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """The judge's raw reward for every (prompt text, completion text) pair, in order.
+
+        Raises AgonError `judge_invalid` or `judge_non_finite`, TransientError `child_failed`.
+        """
+        if not pairs:
+            return []
+        result = self.call({"op": "reward", "judge": judge, "pairs": [list(pair) for pair in pairs]})
+        try:
+            rewards = _listed(result, "rewards", len(pairs))
+        except FrameError as error:
+            self.close()
+            raise TransientError("child_failed", f"the judge child: {error}") from error
+        if not all(type(value) in (int, float) and math.isfinite(value) for value in rewards):
+            raise AgonError(
+                "judge_non_finite", f"judge {judge} returned something that is not a finite number"
+            )
+        return [float(value) for value in rewards]
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """What a child may see of our environment: no key, no wallet, no home, no proxy."""
+    kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+    count = str(threads)
+    return {
+        **kept,
+        "PYTHONPATH": str(Path(shared.__file__).parents[1]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HOME": "/nonexistent",
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "TRANSFORMERS_VERBOSITY": "error",
+        "TOKENIZERS_PARALLELISM": "false",
+        "OMP_NUM_THREADS": count,
+        "MKL_NUM_THREADS": count,
+        THREADS_VARIABLE: count,
+        PARENT_VARIABLE: str(os.getpid()),
+    }
+
+
+def _raise_reported(error: Any) -> None:
+    """Raise what the child reported; an unknown code is the child's failure."""
+    fields = error if isinstance(error, dict) else {}
+    code, message = str(fields.get("code")), str(fields.get("message"))[:1000]
+    if code in _REJECTIONS:
+        raise Rejection(code, message)
+    if code in _ERRORS:
+        raise AgonError(code, message)
+    raise TransientError("child_failed", message)
+
+
+def _listed(result: Mapping[str, Any], name: str, count: int) -> list[Any]:
+    values = result.get(name)
+    if not isinstance(values, list) or len(values) != count:
+        raise FrameError(f"{name} is not a list of {count}")
+    return values
+
+
+def _vocabulary(base: Path) -> int:
+    try:
+        return int(json.loads((base / "config.json").read_text(encoding="utf-8"))["vocab_size"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise AgonError("base_unavailable", f"{base}/config.json has no vocab_size: {error}") from error
+
+
+def _checked_completion(item: Any, rules: Sampling, vocabulary: int) -> Completion:
+    """The completion, if it is one that `icdf-1` could have drawn under `rules`."""
+    try:
+        completion = Completion.model_validate_json(json.dumps(item), strict=True)
+    except (ValidationError, TypeError) as error:
+        raise FrameError(f"a completion is malformed: {error}") from error
+    ids, limit, stop = completion.token_ids, rules.limits.new_tokens, set(rules.stop_ids)
+    stopped = bool(ids) and ids[-1] in stop
+    drawn = 1 <= len(ids) <= limit and all(0 <= token < vocabulary for token in ids)
+    ended = completion.finished == stopped and (stopped or len(ids) == limit) and not stop & set(ids[:-1])
+    plausible = completion.logprob <= 1e-6 and completion.base_logprob <= 1e-6
+    if not (drawn and ended and plausible and len(completion.text) <= TEXT_PER_TOKEN * len(ids)):
+        raise FrameError("a completion breaks the sampler's rules")
+    return completion

@@ -1,0 +1,88 @@
+"""From raw judge rewards to one score: standardise, take length out, aggregate, rank, gate.
+
+Pure, one small function per term. The reference statistics are frozen with the competition, so a score
+depends on the completion alone and not on what it is compared with.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+
+from shared.errors import AgonError
+from shared.models.reference import JudgeReference, LengthReference, Reference
+
+CLUSTER_TABLE = 64
+"""Fewest reference completions for a percentile table of a cluster's own."""
+PENALISED_JUDGES = 3
+"""Fewest judges whose spread is a measurement: with two, the standard deviation is noise."""
+
+
+def standardise(reward: float, mean: float, sd: float) -> float:
+    """z = (r - mu) / sigma over the reference completions.
+
+    Raises AgonError `judge_non_finite`: such a number must never enter a comparison.
+    """
+    if not math.isfinite(reward):
+        raise AgonError("judge_non_finite", f"a judge returned {reward}")
+    return (reward - mean) / sd
+
+
+def length_term(tokens: int, cluster: str, lengths: LengthReference) -> float:
+    """tanh((len - len_x) / tau): bounded, so that no length can pay or cost more than b."""
+    centre = lengths.cluster_means.get(cluster, lengths.mean)
+    return math.tanh((tokens - centre) / lengths.within_sd)
+
+
+def residualise(z: float, slope: float, term: float) -> float:
+    """z - b * term with b >= 0: a judge that prefers short answers is left alone.
+
+    A negative slope would *pay* length without bound; so it is never used, whatever was fitted.
+    """
+    return z - max(0.0, slope) * term
+
+
+def judge_z(
+    reward: float, tokens: int, cluster: str, judge: JudgeReference, lengths: LengthReference
+) -> float:
+    """Standardised, length-residualised reward of one judge."""
+    z = standardise(reward, judge.mean, judge.sd)
+    return residualise(z, judge.length_slope, length_term(tokens, cluster, lengths))
+
+
+def aggregate(z: Mapping[str, float], weights: Mapping[str, float], disagreement_penalty: float) -> float:
+    """u = sum_k w_k z_k / sum_k w_k - lambda * sd_k(z_k); lambda counts from three judges up.
+
+    Disagreement costs, because a completion that hacks one judge splits them (Coste et al. 2024, reward
+    model ensembles; the population standard deviation is used).
+    """
+    total = sum(weights[name] for name in z)
+    mean = sum(weights[name] * value for name, value in z.items()) / total
+    if len(z) < PENALISED_JUDGES:
+        return mean
+    middle = sum(z.values()) / len(z)
+    variance = sum((value - middle) ** 2 for value in z.values()) / len(z)
+    return mean - disagreement_penalty * math.sqrt(variance)
+
+
+def midrank(value: float, table: Sequence[float]) -> float:
+    """Midrank percentile of `value` in a sorted table: (#below + #equal / 2) / n, in [0, 1]."""
+    return (bisect_left(table, value) + bisect_right(table, value)) / (2 * len(table))
+
+
+def percentile(u: float, cluster: str, reference: Reference) -> float:
+    """phi(u): midrank among the reference completions of the cluster, or of the slice when they are few."""
+    own = reference.u_clusters.get(cluster, ())
+    table = own if len(own) >= CLUSTER_TABLE else reference.u_all
+    if not table:
+        raise AgonError("bundle_damaged", f"slice {reference.slice} has no reference scores")
+    return midrank(u, table)
+
+
+def gated_score(s: float, gates: Sequence[str], ceiling: float) -> float:
+    """The score after the gates: at most `ceiling` once one closed, never more than it was.
+
+    The ceiling is the gated percentile on judged slices and 0 on verifier slices.
+    """
+    return min(s, ceiling) if gates else s

@@ -1,0 +1,186 @@
+"""The bench: one policy and prompts in, scored samples out, with every term visible.
+
+Validator and miner score with these lines and no others, so a dry run means what a duel will mean.
+Sampler and judges are handed in; nothing here loads a model or reads a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from shared.errors import AgonError
+from shared.evaluation.children import SampleJob
+from shared.evaluation.prompts import sample_seed
+from shared.judging.ensemble import aggregate, gated_score, judge_z, percentile
+from shared.judging.gates import closed_gates
+from shared.judging.reference import build_reference, mean
+from shared.judging.verifiers import verify
+from shared.models.competition import Competition, JudgeTerm, Judging
+from shared.models.evidence import Completion, Sample
+from shared.models.prompt import Prompt
+from shared.models.reference import Reference
+from shared.models.wire import digest_of
+from shared.types import Digest, JudgeName, SliceName
+
+JUDGED = "judges"
+"""Kind of a slice that the judges score."""
+
+
+class Sampler(Protocol):
+    """Draws completions: the sampler child, or another engine behind the same seam."""
+
+    def answer(self, weights: Path, jobs: Sequence[SampleJob]) -> list[Completion]:
+        """One completion per job, in order."""
+
+
+class Judges(Protocol):
+    """Scores texts: the judging child."""
+
+    def reward(self, judge: JudgeName, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """The raw reward of every (prompt text, completion text) pair, in order."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One sample to draw and score."""
+
+    prompt: Prompt
+    seed: int
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What turns a completion of one slice into a score."""
+
+    kind: str
+    reference: Reference
+    weights: Mapping[JudgeName, float]
+    judging: Judging
+
+
+class Bench:
+    """A competition's rules with its references, a sampler and judges, ready to score any policy."""
+
+    def __init__(
+        self,
+        rules: Competition,
+        references: Mapping[SliceName, Reference],
+        sampler: Sampler,
+        judges: Judges,
+        *,
+        terms: Sequence[JudgeTerm] | None = None,
+    ) -> None:
+        """`terms` are the judges that serve this round, by default all of the rules.
+
+        Raises AgonError `bundle_damaged` unless every slice has the reference that the rules name.
+        """
+        for part in rules.slices:
+            if part.name not in references or digest_of(references[part.name]) != part.reference:
+                raise AgonError(
+                    "bundle_damaged", f"the reference of slice {part.name} is not the one in the rules"
+                )
+        self._rules = rules
+        self._sampler = sampler
+        self._judges = judges
+        self._weights = {term.name: term.weight for term in (rules.judges if terms is None else terms)}
+        self._scales = {
+            part.name: Scale(part.kind, references[part.name], self._weights, rules.judging)
+            for part in rules.slices
+        }
+
+    def evaluate(self, weights: Path, jobs: Sequence[Job]) -> list[Sample]:
+        """One scored sample per job from the policy at `weights`, in order.
+
+        Raises Rejection for a policy that cannot be scored, AgonError for a judge that fails.
+        """
+        completions = self._sampler.answer(weights, [SampleJob(job.prompt.text, job.seed) for job in jobs])
+        return self.score([job.prompt for job in jobs], completions)
+
+    def score(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[Sample]:
+        """Score completions that are already drawn; a replay starts here."""
+        judged = [i for i, prompt in enumerate(prompts) if self._scales[prompt.slice].kind == JUDGED]
+        pairs = [(prompts[i].text, completions[i].text) for i in judged]
+        raw: dict[int, dict[JudgeName, float]] = {i: {} for i in range(len(prompts))}
+        for name in self._weights:
+            for i, reward in zip(judged, self._judges.reward(name, pairs) if pairs else [], strict=True):
+                raw[i][name] = reward
+        return [
+            score_completion(prompt, completion, raw[i], self._scales[prompt.slice])
+            for i, (prompt, completion) in enumerate(zip(prompts, completions, strict=True))
+        ]
+
+
+def score_completion(
+    prompt: Prompt,
+    completion: Completion,
+    raw: Mapping[JudgeName, float],
+    scale: Scale,
+) -> Sample:
+    """Every term of one completion's score; pure.
+
+    On a judged slice s = phi(u), at most the gated percentile behind a closed gate; on a verifier slice
+    the verifier's score, 0 behind a closed gate. Raises AgonError `judge_non_finite`, `bundle_damaged`.
+    """
+    reference, judging = scale.reference, scale.judging
+    gates = closed_gates(completion, reference)
+    if scale.kind != JUDGED:
+        s = verify(scale.kind.partition(":")[2], completion.text, prompt.params)
+        return Sample(completion=completion, gates=gates, s=gated_score(s, gates, 0.0))
+    unknown = set(raw) - set(reference.judges)
+    if unknown or not raw:
+        raise AgonError(
+            "bundle_damaged", f"slice {reference.slice} has no reference for judges {sorted(unknown)}"
+        )
+    tokens = len(completion.token_ids)
+    z = {
+        str(name): judge_z(reward, tokens, prompt.cluster, reference.judges[name], reference.lengths)
+        for name, reward in raw.items()
+    }
+    u = aggregate(
+        z, {str(name): weight for name, weight in scale.weights.items()}, judging.disagreement_penalty
+    )
+    s = gated_score(percentile(u, prompt.cluster, reference), gates, judging.gated_percentile)
+    return Sample(completion=completion, gates=gates, raw={str(k): v for k, v in raw.items()}, z=z, u=u, s=s)
+
+
+def measure_reference(
+    base: Path,
+    sampler: Sampler,
+    judges: Judges,
+    *,
+    weights: Mapping[JudgeName, float],
+    judging: Judging,
+    name: SliceName,
+    kind: str,
+    prompts: Sequence[Prompt],
+    per_prompt: int,
+    seed: Digest,
+) -> Reference:
+    """Reference statistics of one slice, from `per_prompt` (two or more) base completions of each prompt.
+
+    For owners, before the rules exist: it takes the pieces of them that it needs. Use prompts
+    that are not in the pool. Raises AgonError `data_invalid` or `judge_invalid`.
+    """
+    asked = [prompt for prompt in prompts for _ in range(per_prompt)]
+    jobs = [SampleJob(p.text, sample_seed(seed, p.id, i)) for p in prompts for i in range(per_prompt)]
+    completions = sampler.answer(base, jobs)
+    pairs = [(prompt.text, completion.text) for prompt, completion in zip(asked, completions, strict=True)]
+    used = weights if kind == JUDGED else {}
+    raw = {judge: judges.reward(judge, pairs) for judge in used}
+    reference = build_reference(
+        name,
+        asked,
+        completions,
+        raw={str(judge): rewards for judge, rewards in raw.items()},
+        weights={str(judge): weight for judge, weight in used.items()},
+        judging=judging,
+    )
+    scale = Scale(kind, reference, used, judging)
+    scores = [
+        score_completion(prompt, completion, {judge: raw[judge][i] for judge in raw}, scale).s
+        for i, (prompt, completion) in enumerate(zip(asked, completions, strict=True))
+    ]
+    return reference.model_copy(update={"s_mean": mean(scores)})
