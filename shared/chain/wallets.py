@@ -17,10 +17,13 @@ from shared.errors import AgonError
 from shared.settings import Settings
 from shared.types import Coldkey, Hotkey
 
+Wallet = bt.Wallet
+"""The SDK's wallet, under a name that the packages above may import."""
+
 Need = Literal["public", "hotkey", "coldkey"]
 
 
-def open_wallet(settings: Settings, *, need: Need = "hotkey") -> bt.Wallet:
+def open_wallet(settings: Settings, *, need: Need = "hotkey") -> Wallet:
     """The wallet of the settings, its needed key checked; a person is asked for a password when it signs.
 
     Raises AgonError `wallet_missing` when a file is not there, `wallet_locked` when its password is
@@ -40,7 +43,7 @@ def open_wallet(settings: Settings, *, need: Need = "hotkey") -> bt.Wallet:
     return wallet
 
 
-def hotkey_of(wallet: bt.Wallet) -> Hotkey:
+def hotkey_of(wallet: Wallet) -> Hotkey:
     """Address of the wallet's hotkey, from its public file where there is one."""
     try:
         return Hotkey(str(wallet.hotkeypub.ss58_address))
@@ -48,12 +51,12 @@ def hotkey_of(wallet: bt.Wallet) -> Hotkey:
         return Hotkey(str(wallet.hotkey.ss58_address))
 
 
-def coldkey_of(wallet: bt.Wallet) -> Coldkey:
+def coldkey_of(wallet: Wallet) -> Coldkey:
     """Address of the wallet's coldkey, from its public file."""
     return Coldkey(str(wallet.coldkeypub.ss58_address))
 
 
-def _unlock(wallet: bt.Wallet, need: Need) -> None:
+def _unlock(wallet: Wallet, need: Need) -> None:
     if need == "public":
         hotkey_of(wallet)
     elif need == "hotkey":
