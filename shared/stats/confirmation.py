@@ -6,14 +6,14 @@ rows that had no part in the stop. The duel calls it; it never sees a test row.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from shared.models.verdict import Reason, SliceResult
-from shared.stats.rows import Plan, Row, block_means, block_size, mean_and_error, slice_means
+from shared.stats.rows import Floats, Plan, Row, block_means, block_size, mean_and_error, slice_means
 
 GAIN_QUANTILE = 1.2816
 """One-sided 90% normal quantile: a gain exceeds the truth with probability 10%."""
@@ -39,21 +39,24 @@ def confirm(
 ) -> Confirmation:
     """Judge the fresh rows: bound above the margin, no slice worse, fresh judge, length and KL.
 
-    Raises ValueError below two whole blocks, since no standard error exists then.
+    At equal length the improvement must be proven too: a positive estimate alone let a policy that only
+    writes more through in half of its duels. Raises ValueError below two blocks or three rows, where
+    no standard error exists.
     """
-    if len(rows) < 2 * block_size(plan):
-        raise ValueError("confirmation needs at least two blocks")
+    if len(rows) < max(3, 2 * block_size(plan)):
+        raise ValueError("confirmation needs at least two blocks and three rows")
     d = np.array([row.d for row in rows])
     mean, error = mean_and_error(block_means(d, plan))
     bound = mean - GAIN_QUANTILE * error
     slices = slice_results(rows, plan)
     extra = np.array([row.extra_tokens for row in rows])
+    equal, equal_error = mean_at_equal_length(d, extra)
     fresh = [row.d_fresh for row in rows if row.d_fresh is not None]
     checks: tuple[tuple[Reason, bool], ...] = (
         ("gain_below_margin", bound > margin),
         ("slice_worse", all(part.lower >= -slice_tolerance for part in slices)),
         ("fresh_judge", not fresh or sum(fresh) > 0.0),
-        ("length", mean_at_equal_length(d, extra) > 0.0),
+        ("length", equal - GAIN_QUANTILE * equal_error > 0.0),
         ("kl_budget", sum(row.kl for row in rows) / len(rows) <= kl_budget),
     )
     failed = next((reason for reason, holds in checks if not holds), None)
@@ -72,12 +75,17 @@ def slice_results(rows: Sequence[Row], plan: Plan) -> tuple[SliceResult, ...]:
     return tuple(results)
 
 
-def mean_at_equal_length(d: npt.NDArray[np.float64], extra_tokens: npt.NDArray[np.float64]) -> float:
-    """Intercept of the regression of d on the extra tokens: mean d if both sides were equally long.
+def mean_at_equal_length(d: Floats, extra_tokens: Floats) -> tuple[float, float]:
+    """Intercept of the regression of d on the extra tokens, and its standard error.
 
-    Where the length difference never varies no slope can be told, and the plain mean is returned.
+    It estimates mean d if both sides were equally long. Where the length difference never varies no
+    slope can be told, and the plain mean is returned. Needs three rows or more.
     """
-    spread = extra_tokens - extra_tokens.mean()
+    count, centre = len(d), float(extra_tokens.mean())
+    spread = extra_tokens - centre
     variance = float(spread @ spread)
     slope = float(spread @ d) / variance if variance > 0.0 else 0.0
-    return float(d.mean()) - slope * float(extra_tokens.mean())
+    residual = d - d.mean() - slope * spread
+    leverage = 1.0 / count + (centre**2 / variance if variance > 0.0 else 0.0)
+    error = math.sqrt(float(residual @ residual) / (count - 2) * leverage)
+    return float(d.mean()) - slope * centre, error

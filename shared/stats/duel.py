@@ -50,8 +50,10 @@ class Terms:
             raise ValueError(f"look, min, max and gain must be whole blocks of {size} prompts")
         if self.max % self.look or not 0 < self.look <= self.min <= self.max:
             raise ValueError("prompts must satisfy look <= min <= max, and max be a multiple of look")
-        if self.gain < 2 * size or self.identity < 1 or self.carried_rounds < 0:
-            raise ValueError("gain needs two blocks, identity one prompt, carried_rounds no less than 0")
+        if self.gain < max(3, 2 * size) or self.identity < 1 or self.carried_rounds < 0:
+            raise ValueError(
+                "gain needs two blocks and three prompts, identity one prompt, carried_rounds no less than 0"
+            )
         if not (0.0 < self.alpha < 1.0 and 0.0 < self.beta < 1.0):
             raise ValueError("alpha and beta must lie in (0, 1)")
         if not (0.0 <= self.margin < self.planning_effect < 1.0):

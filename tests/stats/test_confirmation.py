@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import linregress
 
 from shared.models.verdict import Verdict
 from shared.stats.confirmation import confirm, mean_at_equal_length
@@ -65,10 +66,29 @@ def test_one_block_is_not_enough(make_blocks):
         check(make_blocks([0.2] * 4))
 
 
-def test_mean_at_equal_length_is_the_intercept():
+def test_mean_at_equal_length_is_the_intercept_with_its_error(draw):
     extra = np.array([0.0, 1.0, 2.0, 5.0])
-    assert mean_at_equal_length(0.3 + 0.02 * extra, extra) == pytest.approx(0.3)
-    assert mean_at_equal_length(np.array([0.1, 0.3]), np.array([7.0, 7.0])) == pytest.approx(0.2)
+    assert mean_at_equal_length(0.3 + 0.02 * extra, extra) == pytest.approx((0.3, 0.0))
+    assert mean_at_equal_length(np.array([0.1, 0.3, 0.2]), np.full(3, 7.0))[0] == pytest.approx(0.2)
+    rng = np.random.default_rng(1)
+    d, tokens = draw(rng, 0.05, 200), rng.normal(10, 5, 200)
+    fit = linregress(tokens, d)
+    assert mean_at_equal_length(d, tokens) == pytest.approx((fit.intercept, fit.intercept_stderr))
+
+
+def test_a_policy_that_only_writes_more_seldom_stands(draw, make_row, make_blocks):
+    """True d is 0 at equal length; a positive intercept alone would let half of these through."""
+    rng, stood = np.random.default_rng(2), 0
+    blank = list(rows_of(make_blocks([0.0] * 256)))
+    for _ in range(200):
+        extra = rng.normal(20.0, 10.0, 256)
+        d = np.clip(draw(rng, 0.0, 256) + 0.0075 * extra, -1.0, 1.0)
+        rows = [
+            make_row(float(x), row.slice, extra_tokens=float(tokens))
+            for x, row, tokens in zip(d, blank, extra, strict=True)
+        ]
+        stood += confirm(rows, PLAN, **CONDITIONS).failed is None
+    assert stood / 200 < 0.2
 
 
 def test_a_crowned_gain_exceeds_the_truth_in_about_a_tenth_of_duels(make_terms, draw, make_blocks, wilson):

@@ -1,0 +1,186 @@
+"""Prints what the decision gets wrong: false crowns at the margin, and how often a gain is overstated.
+
+`python benchmarks/calibration.py [--runs N]`; seeds are fixed. Beside it, on the same rows, the rules that
+are common elsewhere: a z-test at a fixed number of prompts, the same test peeked at, and a win rate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+from collections import Counter
+from functools import partial
+
+import numpy as np
+
+from benchmarks.simulation import (
+    DEMO,
+    PRODUCTION,
+    Floats,
+    Model,
+    Policy,
+    crossing,
+    draw,
+    draw_clusters,
+    draw_pool,
+    draw_skewed,
+    draw_slices,
+    gain_bound,
+    play,
+    print_table,
+    wilson,
+)
+from shared.stats.eprocess import alpha_share, confidence_sequence, log_wealth_path
+
+MODELS: dict[str, Model] = {
+    "ties 22%": draw,
+    "no ties": partial(draw, ties=0.0),
+    "skewed": draw_skewed,
+    "slices +-.3": draw_slices,
+    "50 templates, sd .06": partial(draw_clusters, templates=50),
+    "the same, claim beyond the pool": partial(draw_clusters, templates=50, beyond=True),
+    "10 templates, beyond the pool": partial(draw_clusters, templates=10, beyond=True),
+    "pool of 2100, none twice": partial(draw_pool, pool=2100),
+}
+
+ROWS = 2048
+ALPHA = 0.05
+Z = 1.645
+
+
+def z_test(d: Floats, margin: float) -> bool:
+    """Whether a one-sided 5% z-test of mean d <= margin rejects."""
+    return bool(d.mean() - Z * d.std(ddof=1) / math.sqrt(len(d)) > margin)
+
+
+def false_crowns(runs: int) -> None:
+    """Crown rates when the true mean is exactly the margin."""
+    table = []
+    for index, (name, model) in enumerate(MODELS.items()):
+        rng = np.random.default_rng([1, index])
+        counts = np.zeros(6, dtype=int)
+        for _ in range(runs):
+            d = model(rng, PRODUCTION.margin, ROWS)
+            looks = range(64, ROWS + 1, 64)
+            first, small = crossing(d, PRODUCTION, [ALPHA, 0.003])
+            stands = first is not None and gain_bound(model(rng, PRODUCTION.margin, ROWS)) > PRODUCTION.margin
+            counts += [
+                first is not None,
+                stands,
+                small is not None,
+                z_test(d, PRODUCTION.margin),
+                any(z_test(d[:look], PRODUCTION.margin) for look in looks),
+                float((d[:512] > 0).sum()) > 0.52 * float((d[:512] != 0).sum()),
+            ]
+        upper = wilson(int(counts[1]), runs)[1]
+        table.append(
+            [name, *(float(count / runs) for count in counts[:2]), upper, *map(float, counts[2:] / runs)]
+        )
+    print_table(
+        f"False crowns at mean d = margin = .005 ({ROWS} prompts, {runs} runs; nominal alpha {ALPHA})",
+        ["rows", "crossing", "crown", "crown, upper 99%", "crossing at alpha .003",
+         f"z-test once at {ROWS}", "z-test peeked every 64", "win rate > 52% on 512"],
+        table,
+    )  # fmt: skip
+
+
+def slice_order(runs: int) -> None:
+    """Why rows come in blocks: the same rows, once in runs of a slice and once in blocks."""
+    table = []
+    for mean, label in ((PRODUCTION.margin, "margin"), (-0.01, "-.010")):
+        rng = np.random.default_rng([2, int(mean * 1000) + 100])
+        run, block = 0, 0
+        for _ in range(runs):
+            d = draw_slices(rng, mean, 1024, 0.3).reshape(-1, 2)
+            looks = range(64, 1025, 64)
+            in_runs = np.concatenate([part.T.ravel() for part in np.split(d, 8)])
+            run += bool(log_wealth_path(in_runs, PRODUCTION.margin, looks).max() >= math.log(1 / 0.003))
+            block += bool(log_wealth_path(d.ravel(), PRODUCTION.margin, looks).max() >= math.log(1 / 0.003))
+        table.append([label, run / runs, block / runs])
+    print_table(
+        "Slice order: slices +-.3, alpha .003 (runs cannot be written with Block)",
+        ["true mean", "crowned, runs of 64 of a slice", "crowned, whole blocks"],
+        table,
+    )
+
+
+def coverage(runs: int) -> None:
+    """How often the gain of a duel exceeds the truth, for three ways to bound it."""
+    table = []
+    for mean in (0.02, 0.03, 0.05, 0.12):
+        for t in (1, 200):
+            alpha = alpha_share(ALPHA, t, 10, 100)
+            rng = np.random.default_rng([3, t, int(mean * 100)])
+            crossed, crowned, counts, paid = 0, 0, np.zeros(3, dtype=int), 0.0
+            for _ in range(runs):
+                d = draw(rng, mean, 4032)
+                end = crossing(d, PRODUCTION, [alpha])[0]
+                if end is None:
+                    continue
+                bound = gain_bound(draw(rng, mean, PRODUCTION.gain))
+                crossed += 1
+                counts += [
+                    bound > mean,
+                    gain_bound(d[:end]) > mean,
+                    confidence_sequence(d[:end], 0.1)[0] > mean,
+                ]
+                if bound > PRODUCTION.margin:
+                    crowned, paid = crowned + 1, paid + bound
+            if not crowned:
+                continue
+            low, high = wilson(int(counts[0]), crossed)
+            rates = counts / crossed
+            table.append(
+                [mean, t, crossed / runs, crowned / runs, float(rates[0]), f"{low:.3f}..{high:.3f}",
+                 float(counts[0] / crowned), float(rates[1]), float(rates[2]), paid / crowned]
+            )  # fmt: skip
+    print_table(
+        f"Gains above the truth (n = 10, first round of at most 4032 prompts, {runs} runs; nominal .10)",
+        ["true d", "t", "crossed", "crowned", "fresh rows (used), of crossed", "99%", "of crowned",
+         "90% bound at the stop", "anytime .1 at the stop", "mean bound paid"],
+        table,
+    )  # fmt: skip
+
+
+def whole_duels(runs: int) -> None:
+    """Verdicts of whole duels through the stepper, demo terms, attackers included."""
+    flat = {f"+{mean:.2f} everywhere": Policy((mean,) * 3) for mean in (0.0, 0.01, 0.05, 0.1, 0.15)}
+    attackers = {
+        "-.10 everywhere": Policy((-0.1,) * 3),
+        "specialist +.20 +.20 -.25": Policy((0.2, 0.2, -0.25)),
+        "+.15, fresh judge sees -.05": Policy((0.15,) * 3, fresh_mean=-0.05),
+        "+0 at equal length, 20 tokens longer": Policy((0.0,) * 3, extra_tokens=20.0, per_token=0.0075),
+        "+.15 honest, 8 tokens longer": Policy((0.15,) * 3, extra_tokens=8.0),
+    }
+    terms = dataclasses.replace(DEMO, alpha=alpha_share(ALPHA, 1, 4, 100))
+    table = []
+    for index, (name, policy) in enumerate((flat | attackers).items()):
+        rng = np.random.default_rng([4, index])
+        verdicts = [play(terms, policy.blocks(rng)) for _ in range(runs)]
+        won = sum(verdict.outcome == "won" for verdict in verdicts)
+        reasons = Counter(verdict.reason for verdict in verdicts if verdict.outcome != "won")
+        others = ", ".join(f"{reason} {count / runs:.2f}" for reason, count in reasons.most_common(3))
+        prompts = float(np.mean([verdict.prompts for verdict in verdicts]))
+        gain = float(np.mean([verdict.gain for verdict in verdicts]))
+        table.append([name, won / runs, others, round(prompts), gain])
+    print_table(
+        f"Whole duels, demo terms (t = 1, n = 4, {runs} runs)",
+        ["challenger", "won", "otherwise", "mean prompts", "mean gain"],
+        table,
+    )
+
+
+def main() -> None:
+    """Print every table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=1000)
+    runs = parser.parse_args().runs
+    false_crowns(runs)
+    slice_order(max(5, runs // 4))
+    coverage(runs)
+    whole_duels(max(5, runs // 5))
+
+
+if __name__ == "__main__":
+    main()
