@@ -55,6 +55,7 @@ class Chain:
         if not path.is_file():
             raise FileNotFoundError(path)
         self.path = path
+        self.closed = False
         self._clock = clock
         self._lock = threading.RLock()
         self._db = open_database(path)
@@ -67,7 +68,12 @@ class Chain:
     def close(self) -> None:
         """Close the file; the chain itself goes on with the next process that opens it."""
         with self._lock:
+            self.closed = True
             self._db.close()
+
+    def reopen(self) -> Chain:
+        """A fresh handle on the same file and clock."""
+        return Chain(self.path, self._clock)
 
     # Reading --------------------------------------------------------------------
 

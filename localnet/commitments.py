@@ -76,9 +76,11 @@ def _read_field(field: Any) -> tuple[Any, int]:
 def _read_sealed(value: Any) -> tuple[Any, int]:
     if not isinstance(value, dict) or set(value) != {"encrypted", "reveal_round"}:
         raise CallRefused("InvalidCommitment")
+    reveal_round = value["reveal_round"]
+    require(isinstance(reveal_round, int) and 0 <= reveal_round < 2**64, "InvalidCommitment")
     data = _read_bytes(value["encrypted"])
     require(len(data) <= MAX_SEALED, "InvalidCommitment")
-    sealed = {"encrypted": "0x" + data.hex(), "reveal_round": int(value["reveal_round"])}
+    sealed = {"encrypted": "0x" + data.hex(), "reveal_round": reveal_round}
     return {"TimelockEncrypted": sealed}, len(data)
 
 

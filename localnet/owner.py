@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from localnet.epoch import next_epoch_block
-from localnet.ledger import require
+from localnet.ledger import NetUid, require
 from localnet.store import State
 from localnet.subnets import hyperparameter, neuron_count, subnet_exists
 
@@ -67,10 +67,10 @@ SETTERS: dict[str, Setter] = {
 def build_setter(name: str, setter: Setter) -> Callable[..., None]:
     """The dispatchable function of one entry of `SETTERS`."""
 
-    def set_hyperparameter(state: State, origin: str, netuid: int, **arguments: Any) -> None:
+    def set_hyperparameter(state: State, origin: str, *, netuid: NetUid, **arguments: Any) -> None:
         value = arguments.pop(setter.argument, None)
-        require(not arguments and isinstance(value, int), "InvalidValue")
-        require(isinstance(value, bool) or not setter.boolean, "InvalidValue")
+        require(not arguments and isinstance(value, int), "InvalidCall")
+        require(isinstance(value, bool) == setter.boolean, "InvalidCall")
         _authorise(state, origin, netuid, name)
         require(setter.low <= int(value or 0) <= setter.high, setter.error)
         state.put(setter.item, value, netuid)
@@ -90,7 +90,7 @@ def _authorise(state: State, origin: str, netuid: int, name: str) -> None:
     state.put("LastRateLimitedBlock", state.block, name, netuid)
 
 
-def set_tempo(state: State, origin: str, netuid: int, tempo: int) -> None:
+def set_tempo(state: State, origin: str, netuid: NetUid, tempo: int) -> None:
     """Change the epoch length and restart the cycle."""
     _authorise(state, origin, netuid, "tempo")
     require(min(360, state.genesis.tempo) <= tempo <= 50_400, "TempoOutOfBounds")
@@ -98,7 +98,7 @@ def set_tempo(state: State, origin: str, netuid: int, tempo: int) -> None:
     state.put("LastEpochBlock", state.block, netuid)
 
 
-def set_alpha_values(state: State, origin: str, netuid: int, alpha_low: int, alpha_high: int) -> None:
+def set_alpha_values(state: State, origin: str, netuid: NetUid, alpha_low: int, alpha_high: int) -> None:
     """Set the bounds of liquid alpha, which must be on."""
     _authorise(state, origin, netuid, "alpha_values")
     require(bool(hyperparameter(state, "LiquidAlphaOn", netuid)), "LiquidAlphaDisabled")
@@ -108,7 +108,7 @@ def set_alpha_values(state: State, origin: str, netuid: int, alpha_low: int, alp
 
 
 def set_burn_increase_mult(
-    state: State, origin: str, netuid: int, burn_increase_mult: dict[str, int]
+    state: State, origin: str, netuid: NetUid, burn_increase_mult: dict[str, int]
 ) -> None:
     """Set the factor by which a registration raises the price (64.64 fixed point, 1 to 3)."""
     _authorise(state, origin, netuid, "burn_increase_mult")
@@ -116,7 +116,7 @@ def set_burn_increase_mult(
     state.put("BurnIncreaseMult", {"bits": burn_increase_mult["bits"]}, netuid)
 
 
-def set_epoch_consensus(state: State, origin: str, netuid: int, mode: str) -> None:
+def set_epoch_consensus(state: State, origin: str, netuid: NetUid, mode: str) -> None:
     """Choose the epoch's consensus; only Yuma runs here."""
     _authorise(state, origin, netuid, "epoch_consensus")
     require(mode == "Yuma", "InvalidValue")
@@ -124,7 +124,7 @@ def set_epoch_consensus(state: State, origin: str, netuid: int, mode: str) -> No
     state.put("SubnetEpochConsensus", mode, netuid)
 
 
-def trigger_epoch(state: State, origin: str, netuid: int) -> None:
+def trigger_epoch(state: State, origin: str, netuid: NetUid) -> None:
     """Run the subnet's epoch after the freeze window instead of at its tempo."""
     require(subnet_exists(state, netuid), "SubnetNotExists")
     require(state.get("SubnetOwner", netuid) == origin, "NotSubnetOwner")

@@ -37,7 +37,9 @@ class ChainReads:
         return Balance(int(rao), netuid, self.token_symbols.get(netuid) if netuid else None)
 
     async def connect(self) -> None:
-        """Nothing to open: the file was opened by the constructor."""
+        """Open the file again if this handle was closed; the constructor opened it the first time."""
+        if self.chain.closed:
+            self.chain = self.chain.reopen()
 
     async def close(self) -> None:
         """Close this process's handle."""

@@ -65,8 +65,9 @@ _HANDLERS: dict[str, Handler] = {
     "AdminUtils.sudo_set_epoch_consensus": owner.set_epoch_consensus,
 }
 _CHECKED = validate_call(config=ConfigDict(arbitrary_types_allowed=True, strict=True))
+_HANDLERS.update({f"AdminUtils.{name}": owner.build_setter(name, s) for name, s in owner.SETTERS.items()})
 CALLS: dict[str, Handler] = {name: _CHECKED(handler) for name, handler in _HANDLERS.items()}
-CALLS.update({f"AdminUtils.{name}": owner.build_setter(name, s) for name, s in owner.SETTERS.items()})
+RESERVED = {"state", "origin"}
 
 
 def check_call(module: str, function: str) -> None:
@@ -127,6 +128,8 @@ def _dispatch(state: State, call: LocalCall, origin: str) -> str | None:
     handler = CALLS.get(f"{call.module}.{call.function}")
     if handler is None:
         return "CallFiltered"
+    if RESERVED & call.params.keys():
+        return "InvalidCall"
     events = len(state.events)
     state.db.execute("SAVEPOINT dispatch")
     try:

@@ -17,6 +17,7 @@ from localnet.ledger import (
     free_rao,
     move_pool,
     owner_of,
+    pool_of,
     price_rao,
     require,
     stake_of,
@@ -114,6 +115,7 @@ def remove_stake(state: State, origin: str, hotkey: Account, netuid: NetUid, amo
     alpha = min(amount_unstaked, stake_of(state, hotkey, origin, netuid))
     require(alpha > 0, "NotEnoughStakeToWithdraw")
     tao = tao_for_alpha(state, netuid, alpha)
+    require(tao <= pool_of(state, netuid)[0], "InsufficientLiquidity")
     add_stake_to(state, hotkey, origin, netuid, -alpha)
     move_pool(state, netuid, -tao, alpha)
     out = int(state.get("SubnetAlphaOut", netuid, default=0))

@@ -9,7 +9,8 @@ import bittensor as bt
 import pytest
 from bittensor.sp_core import Keypair
 
-from localnet.genesis import Genesis, create_chain
+from localnet.genesis import Genesis, NeuronSeed, SubnetSeed, create_chain
+from localnet.store import State
 from localnet.substrate import LocalSubstrate
 
 
@@ -74,6 +75,17 @@ def make_world(tmp_path) -> Callable[..., World]:
         return World(path, LocalSubstrate(path), *wallets)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def hostile_state(tmp_path_factory) -> State:
+    """State of a chain with one subnet, for calls that may do what they like to it."""
+    path = tmp_path_factory.mktemp("hostile") / "chain.db"
+    neurons = (NeuronSeed(hotkey="//Alice", coldkey="//Alice", stake_rao=10**12),)
+    subnet = SubnetSeed(owner_hotkey="//Alice//hot", owner_coldkey="//Alice", neurons=neurons)
+    create_chain(path, Genesis.preset("dev", block_time_s=0, subnets=(subnet,)))
+    chain = LocalSubstrate(path).chain
+    return State(chain._db, 1, chain.genesis)
 
 
 @pytest.fixture
