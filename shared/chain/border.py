@@ -36,16 +36,19 @@ def chain_border(doing: str) -> Iterator[None]:
     except (FileNotFoundError, PermissionError) as error:
         raise AgonError("wallet_missing", f"cannot {doing}: {error}") from error
     except ValueError as error:
-        # The SDK asks for the coldkey's password when it signs, and reports a wrong one like this.
-        if "password" not in str(error):
-            raise
-        raise AgonError("wallet_locked", f"cannot {doing}: {error}") from error
+        raise _translate_value(error, doing) from error
     except (BittensorError, ConnectionError, TimeoutError, OSError) as error:
         # What is left of the SDK's tree is about its connection, apart from bad input to an intent.
         detail = f"cannot {doing}: {type(error).__name__}: {error}"
         if type(error) is BittensorError:
             raise AgonError("chain_rejected", detail) from error
         raise TransientError("chain_unreachable", detail) from error
+
+
+def _translate_value(error: ValueError, doing: str) -> AgonError:
+    # The SDK reports so a wrong coldkey password, at the first signature, and what a runtime lacks.
+    code = "wallet_locked" if "password" in str(error) else "chain_rejected"
+    return AgonError(code, f"cannot {doing}: {error}")
 
 
 def translate(error: ChainError, doing: str) -> AgonError:

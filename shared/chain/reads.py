@@ -48,6 +48,15 @@ class ChainReads:
         query = self._client.query_map((pallet or SUBTENSOR, name), list(params), block=block)
         return list(await self._read(f"read all {item}", query))
 
+    async def _has_item(self, item: str, *params: Any) -> bool:
+        """Whether the runtime knows a storage item; older ones lack what the SDK asks for."""
+        try:
+            return await self._query(item, *params) is not None
+        except AgonError as error:
+            if error.code != "chain_rejected":
+                raise
+            return False
+
     # Blocks ---------------------------------------------------------------------
 
     async def head(self) -> Head:
@@ -149,15 +158,19 @@ class ChainReads:
         """Whether the subnet takes weights sealed only."""
         return bool(await self._query("CommitRevealWeightsEnabled", netuid))
 
+    async def can_set_weights(self, netuid: Netuid) -> bool:
+        """Whether the SDK can set weights here: its checks read an item that older runtimes lack."""
+        return await self._has_item("SubnetEpochConsensus", netuid)
+
     async def weights_rate_limit(self, netuid: Netuid) -> int:
         """Blocks that must pass between two sets of weights."""
         return int(await self._query("WeightsSetRateLimit", netuid) or 0)
 
     async def activity_cutoff_blocks(self, netuid: Netuid) -> int:
         """Blocks after which weights stop counting: factor x tempo, or the older fixed number."""
-        factor_milli = await self._query("ActivityCutoffFactorMilli", netuid)
-        if factor_milli is not None:
-            return int(factor_milli) * await self.tempo(netuid) // 1000
+        if await self._has_item("ActivityCutoffFactorMilli", netuid):
+            factor_milli = int(await self._query("ActivityCutoffFactorMilli", netuid))
+            return factor_milli * await self.tempo(netuid) // 1000
         return int(await self._query("ActivityCutoff", netuid) or 0)
 
     # Subnets and money ----------------------------------------------------------
