@@ -10,7 +10,9 @@ import asyncio
 import functools
 import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, is_dataclass
+from decimal import Decimal
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, ParamSpec
@@ -106,16 +108,20 @@ def say(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def print_json(document: BaseModel | Mapping[str, Any] | Sequence[Any]) -> None:
-    """One JSON document on stdout. Numbers that are not finite raise ValueError."""
-    plain = document.model_dump(mode="json") if isinstance(document, BaseModel) else document
-    typer.echo(json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False, default=_plain))
+def print_json(document: Any) -> None:
+    """One JSON document on stdout, of plain data, models and dataclasses; Decimals become strings.
+
+    Raises ValueError for numbers that are not finite, TypeError for what has no JSON form.
+    """
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False, default=_plain))
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
-    if isinstance(value, Path):
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, Path | Decimal):
         return str(value)
     raise TypeError(f"not JSON: {type(value).__name__}")
 

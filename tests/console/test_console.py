@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
+from decimal import Decimal
 
 import pytest
 import typer
@@ -67,6 +69,18 @@ def test_error_is_worded_for_people_or_for_machines() -> None:
 def test_numbers_that_are_not_finite_are_never_printed() -> None:
     with pytest.raises(ValueError):
         print_json({"score": float("nan")})
+
+
+@dataclass(frozen=True)
+class Price:
+    """Money, as commands hand it to the printer."""
+
+    price_tao: Decimal
+
+
+def test_money_is_printed_exactly(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"steps": [Price(Decimal("0.000500001"))]})
+    assert json.loads(capsys.readouterr().out) == {"steps": [{"price_tao": "0.000500001"}]}
 
 
 def test_importing_it_imports_nothing_heavy() -> None:
