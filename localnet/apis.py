@@ -13,6 +13,7 @@ from bittensor import ChainError
 
 from localnet.epoch import activity_cutoff, next_epoch_block
 from localnet.ledger import (
+    ROOT,
     alpha_for_tao,
     alpha_of,
     owner_of,
@@ -23,7 +24,7 @@ from localnet.ledger import (
     tao_for_alpha,
 )
 from localnet.store import State
-from localnet.subnets import hyperparameter, lock_cost, read_vector, subnet_exists, subnet_ids
+from localnet.subnets import hyperparameter, lock_cost, neuron_count, read_vector, subnet_exists, subnet_ids
 from localnet.views import blocks_since_step, read_item
 
 
@@ -40,22 +41,16 @@ def _axon(state: State, netuid: int, hotkey: str) -> dict[str, Any]:
     return dict(state.get("Axons", netuid, hotkey) or {**empty, "placeholder1": 0, "placeholder2": 0})
 
 
-def _hotkeys(state: State, netuid: int) -> list[str]:
-    return [str(value) for _, value in sorted((key[1], value) for key, value in state.items("Keys", netuid))]
+def _by_uid(state: State, item: str, netuid: int) -> list[Any]:
+    """Values of a (netuid, uid) map in uid order."""
+    return [value for _, value in sorted((key[1], value) for key, value in state.items(item, netuid))]
 
 
 def get_metagraph(state: State, netuid: int) -> dict[str, Any] | None:
     """SubnetInfoRuntimeApi.get_metagraph: the subnet and one list per field of its neurons."""
     if not subnet_exists(state, netuid):
         return None
-    hotkeys = _hotkeys(state, netuid)
-    born = [
-        v for _, v in sorted((key[1], value) for key, value in state.items("BlockAtRegistration", netuid))
-    ]
     tao_in, alpha_in = pool_of(state, netuid)
-    count = len(hotkeys)
-    alpha = [alpha_of(state, hotkey, netuid) for hotkey in hotkeys]
-    root = [alpha_of(state, hotkey, 0) for hotkey in hotkeys]
     return {
         "netuid": netuid,
         "name": list(f"subnet{netuid}".encode()),
@@ -72,30 +67,37 @@ def get_metagraph(state: State, netuid: int) -> dict[str, Any] | None:
         "alpha_out": state.get("SubnetAlphaOut", netuid),
         "tao_in": tao_in,
         "moving_price": {"bits": price_rao(state, netuid) * 2**32 // 10**9},
-        "num_uids": count,
+        "num_uids": neuron_count(state, netuid),
         "max_uids": hyperparameter(state, "MaxAllowedUids", netuid),
         "activity_cutoff": activity_cutoff(state, netuid),
+        **_neuron_columns(state, netuid),
+    }
+
+
+def _neuron_columns(state: State, netuid: int) -> dict[str, list[Any]]:
+    """The per-uid lists of the metagraph; ranks, trust and collateral do not exist here and read 0."""
+    hotkeys = _by_uid(state, "Keys", netuid)
+    zeros = ("pruning_score", "trust", "rank", "collateral_locked", "collateral_min", "collateral_earned")
+    vectors = {
+        "active": "Active",
+        "validator_permit": "ValidatorPermit",
+        "last_update": "LastUpdate",
+        "emission": "Emission",
+        "dividends": "Dividends",
+        "incentives": "Incentive",
+        "consensus": "Consensus",
+    }
+    return {
         "hotkeys": hotkeys,
         "coldkeys": [owner_of(state, hotkey) for hotkey in hotkeys],
-        "identities": [None] * count,
+        "identities": [None] * len(hotkeys),
         "axons": [_axon(state, netuid, hotkey) for hotkey in hotkeys],
-        "active": read_vector(state, "Active", netuid),
-        "validator_permit": read_vector(state, "ValidatorPermit", netuid),
-        "pruning_score": [0] * count,
-        "last_update": read_vector(state, "LastUpdate", netuid),
-        "emission": read_vector(state, "Emission", netuid),
-        "dividends": read_vector(state, "Dividends", netuid),
-        "incentives": read_vector(state, "Incentive", netuid),
-        "consensus": read_vector(state, "Consensus", netuid),
-        "trust": [0] * count,
-        "rank": [0] * count,
-        "block_at_registration": born,
-        "alpha_stake": alpha,
-        "tao_stake": root,
+        "block_at_registration": _by_uid(state, "BlockAtRegistration", netuid),
+        "alpha_stake": [alpha_of(state, hotkey, netuid) for hotkey in hotkeys],
+        "tao_stake": [alpha_of(state, hotkey, ROOT) for hotkey in hotkeys],
         "total_stake": [stake_weight(state, hotkey, netuid) for hotkey in hotkeys],
-        "collateral_locked": [0] * count,
-        "collateral_min": [0] * count,
-        "collateral_earned": [0] * count,
+        **{name: read_vector(state, item, netuid) for name, item in vectors.items()},
+        **{name: [0] * len(hotkeys) for name in zeros},
     }
 
 

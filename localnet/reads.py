@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
-from bittensor import Balance, ChainError
+from bittensor import Balance
 
 from localnet import apis, views
 from localnet.chain import Block, Chain
@@ -154,7 +155,7 @@ class ChainReads:
         """Every header from the head on, in order and without gaps."""
         number = await self.block_number()
         while True:
-            block = await self._look(lambda wanted=number: self.chain.block(wanted))  # type: ignore[misc]
+            block = await self._look(partial(self.chain.block, number))
             if block is None:
                 await asyncio.sleep(self._poll_s)
                 continue
@@ -163,21 +164,13 @@ class ChainReads:
 
     async def events(self, block_hash: str | None = None) -> list[dict[str, Any]]:
         """Event records of a block."""
-        block = await self.get_raw_block(block_hash)
-        return block.events
 
-    async def get_raw_block(self, block_hash: str | None) -> Block:
-        """A block as stored; ChainError if it does not exist."""
+        def query() -> list[dict[str, Any]]:
+            number = self.chain.head() if block_hash is None else self.chain.number_of(block_hash)
+            block = self.chain.block(number)
+            return [] if block is None else block.events
 
-        def query() -> Block | None:
-            return self.chain.block(
-                self.chain.head() if block_hash is None else self.chain.number_of(block_hash)
-            )
-
-        block = await self._look(query)
-        if block is None:
-            raise ChainError(f"there is no block {block_hash} on this chain")
-        return block
+        return await self._look(query)
 
 
 def unsupported(name: str) -> NoReturn:

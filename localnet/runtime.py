@@ -48,7 +48,7 @@ _HANDLERS: dict[str, Handler] = {
     "SubtensorModule.associate_evm_key": serving.associate_evm_key,
     "SubtensorModule.set_weights": weights.set_weights,
     "SubtensorModule.set_mechanism_weights": weights.set_mechanism_weights,
-    "SubtensorModule.commit_timelocked_mechanism_weights": weights.refuse_commit,
+    "SubtensorModule.commit_timelocked_mechanism_weights": weights.commit_weights,
     "SubtensorModule.add_stake": staking.add_stake,
     "SubtensorModule.add_stake_limit": staking.add_stake_limit,
     "SubtensorModule.remove_stake": staking.remove_stake,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -120,7 +121,7 @@ class LocalSubstrate(ChainReads):
             own = await self.account_next_index(str(keypair.ss58_address)) if nonce is None else nonce
             signed = await self._sign(call, keypair, own, period)
             try:
-                await self._look(lambda raw=signed.raw: self.chain.submit(raw))  # type: ignore[misc]
+                await self._look(partial(self.chain.submit, signed.raw))
             except ChainError as error:
                 raced = nonce is None and ("too low:" in error.message or "outdated" in error.message)
                 if raced and attempt < NONCE_ATTEMPTS:

@@ -76,7 +76,7 @@ def _check_vector(state: State, netuid: int, dests: list[int], weights: list[int
     require(within, "MaxWeightExceeded")
 
 
-def refuse_commit(state: State, origin: str, **_sealed: Any) -> None:
+def commit_weights(state: State, origin: str, *, netuid: NetUid, **_sealed: Any) -> None:
     """Refuse sealed weights, as the chain does where commit-reveal is off."""
-    require(state.get("Uids", _sealed.get("netuid"), origin) is not None, "HotKeyNotRegisteredInSubNet")
+    require(state.get("Uids", netuid, origin) is not None, "HotKeyNotRegisteredInSubNet")
     raise CallRefused("CommitRevealDisabled")

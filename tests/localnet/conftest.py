@@ -10,7 +10,7 @@ import pytest
 from bittensor.sp_core import Keypair
 
 from localnet.genesis import Genesis, NeuronSeed, SubnetSeed, create_chain
-from localnet.store import State
+from localnet.store import State, open_database
 from localnet.substrate import LocalSubstrate
 
 
@@ -84,8 +84,7 @@ def hostile_state(tmp_path_factory) -> State:
     neurons = (NeuronSeed(hotkey="//Alice", coldkey="//Alice", stake_rao=10**12),)
     subnet = SubnetSeed(owner_hotkey="//Alice//hot", owner_coldkey="//Alice", neurons=neurons)
     create_chain(path, Genesis.preset("dev", block_time_s=0, subnets=(subnet,)))
-    chain = LocalSubstrate(path).chain
-    return State(chain._db, 1, chain.genesis)
+    return State(open_database(path), 1, LocalSubstrate(path).chain.genesis)
 
 
 @pytest.fixture

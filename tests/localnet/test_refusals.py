@@ -6,6 +6,8 @@ import bittensor as bt
 import pytest
 from bittensor.sp_core import Keypair
 
+from localnet.genesis import Genesis, create_chain
+from localnet.store import open_database
 from localnet.substrate import LocalSubstrate
 
 
@@ -55,10 +57,8 @@ def test_a_forged_row_in_the_pool_is_dropped(world):
         )
         raw, _ = await substrate.sign_extrinsic(call, world.owner.coldkey, nonce=0, period=8)
         forged = raw.replace(b'"value":5', b'"value":50000000')
-        substrate.chain._db.execute(
-            "INSERT INTO pool (hash, signer, nonce, raw) VALUES ('0x1', ?, 0, ?)",
-            (world.owner.coldkey.ss58_address, forged.decode()),
-        )
+        insert = "INSERT INTO pool (hash, signer, nonce, raw) VALUES ('0x1', ?, 0, ?)"
+        open_database(world.path).execute(insert, (world.owner.coldkey.ss58_address, forged.decode()))
         before = await client.balances.get(world.miner.coldkey.ss58_address)
         world.substrate.advance(1)
         assert await client.balances.get(world.miner.coldkey.ss58_address) == before
@@ -86,8 +86,6 @@ def test_an_extrinsic_counts_once(world):
 
 
 def test_an_extrinsic_of_another_chain_is_refused(world, tmp_path):
-    from localnet.genesis import Genesis, create_chain
-
     class Signed:
         data = b""
 
@@ -275,8 +273,6 @@ def test_axons_keep_their_rules(world):
 
 
 def test_two_chains_never_share_a_file(world):
-    from localnet.genesis import Genesis, create_chain
-
     with pytest.raises(FileExistsError):
         create_chain(world.path, Genesis.preset("dev"))
     assert asyncio.run(world.substrate.block_number()) == 0
@@ -286,3 +282,31 @@ def test_a_missing_chain_is_not_created_by_looking(tmp_path):
     with pytest.raises(FileNotFoundError):
         LocalSubstrate(tmp_path / "none.db")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_mainnet_like_rules_bite(tmp_path, world):
+    path = tmp_path / "mainnet.db"
+    create_chain(path, Genesis.preset("mainnet-like", block_time_s=0))
+    substrate = LocalSubstrate(path)
+
+    async def story():
+        async with bt.Client("local", substrate=substrate) as client:
+            before = await client.balances.get(world.owner.coldkey.ss58_address)
+            (await client.execute(bt.RegisterSubnet(), world.owner)).raise_for_failure()
+            after = await client.balances.get(world.owner.coldkey.ss58_address)
+            assert before.rao - after.rao == 1_000 * 10**9 + 100_000
+            second = await client.execute(bt.RegisterSubnet(), world.validator)
+            early = await client.execute(bt.StartCall(netuid=1), world.owner)
+            (await client.execute(bt.BurnedRegister(netuid=1), world.miner)).raise_for_failure()
+            stake = bt.AddStake(netuid=1, hotkey_ss58=world.miner.hotkey.ss58_address, amount_tao=1)
+            closed = await client.execute(stake, world.miner)
+            assert [r.error.name for r in (second, early, closed)] == [
+                "NetworkTxRateLimitExceeded",
+                "NeedWaitingMoreBlocksToStarCall",
+                "SubtokenDisabled",
+            ]
+            with pytest.raises(bt.ChainError) as waiting:
+                await client.execute(bt.SetWeights(netuid=1, weights={0: 1}), world.miner)
+            assert "rate limit is 100 blocks" in str(waiting.value)
+
+    asyncio.run(story())
