@@ -162,7 +162,8 @@ def _first_stop(terms: Terms, test: Sequence[Row]) -> tuple[int, Stop | None]:
 def _first_threshold(terms: Terms, test: Sequence[Row]) -> tuple[int, Stop | None]:
     """The first look at which a wealth process stands at its threshold; (rows at hand, None) if none.
 
-    A crossing counts from `min` on; lost and futile are read at every look.
+    A crossing counts from `min` on; lost and futile are read at every look. Lost is the upper bound of
+    the interval of level 1 - alpha below 0, and so twice as hard to reach as 1 / alpha.
     """
     ends = range(terms.look, len(test) + 1, terms.look)
     if not ends:
@@ -170,7 +171,7 @@ def _first_threshold(terms: Terms, test: Sequence[Row]) -> tuple[int, Stop | Non
     d = np.array([row.d for row in test[: ends[-1]]])
     crossed = log_wealth_path(d, terms.margin, ends) >= -math.log(terms.alpha)
     crossed &= np.asarray(ends) >= terms.min
-    worse = log_wealth_path(d, 0.0, ends, null="at_least") >= -math.log(terms.alpha)
+    worse = log_wealth_path(d, 0.0, ends, null="at_least") >= math.log(2.0 / terms.alpha)
     futile = log_wealth_path(d, terms.planning_effect, ends, null="at_least") >= -math.log(terms.beta)
     stopped = np.flatnonzero(crossed | worse | futile)
     if not stopped.size:

@@ -50,18 +50,18 @@ def log_wealth(d: Floats, mean: float, *, null: Null = "at_most") -> float:
 
 
 def confidence_sequence(d: Floats, alpha: float) -> tuple[float, float]:
-    """Anytime-valid (lower, upper) bounds for mean d, each wrong at any look with probability <= alpha.
+    """Anytime-valid (lower, upper) bounds for mean d: level 1 - alpha at every look at once.
 
-    The bounds are the means at which the mixture's wealth reaches 1 / alpha, found to 1e-6 and rounded
-    outwards; so lower > m exactly when the test of "mean d <= m" at alpha has just crossed. Wealth falls
-    as the null mean moves towards the data, so each bound is one root. Before any row: (-1, 1).
+    Each bound spends alpha / 2: it is the mean at which the mixture's wealth reaches 2 / alpha, found to
+    1e-6 and rounded outwards. Wealth falls as the null mean moves towards the data, so each bound is one
+    root. Before any row: (-1, 1).
     """
     if not 0.0 < alpha < 1.0:
         raise ValueError(f"alpha must lie in (0, 1), not {alpha}")
     values = _checked(d)
     if not len(values):
         return -1.0, 1.0
-    threshold = -math.log(alpha)
+    threshold = math.log(2.0 / alpha)
     lower = _root(lambda mean: _total(values, mean, "at_most") - threshold, values, end=-1.0)
     upper = _root(lambda mean: _total(values, mean, "at_least") - threshold, values, end=1.0)
     return lower, upper

@@ -98,7 +98,7 @@ def test_near_copy_is_futile_and_costs_little(make_terms, stream):
 
 
 def test_a_policy_whose_upper_bound_is_below_zero_loses(make_terms, stream):
-    verdict = play(make_terms(), stream(-0.6))[0][-1]
+    verdict = play(make_terms(), stream(-0.9))[0][-1]
     assert (verdict.outcome, verdict.reason, verdict.gain, verdict.gain_bound) == ("lost", "worse", 0.0, None)
     assert verdict.upper < 0.0
 
