@@ -54,6 +54,10 @@ CODES: dict[str, CodeInfo] = {
         Fault.USER, "read the chain's own error above; `btcli explain` has the long form"
     ),
     "rate_limited": CodeInfo(Fault.NETWORK, "wait for the chain's rate limit; it will be tried again"),
+    "submission_open": CodeInfo(
+        Fault.USER,
+        "finish it with `agon-miner submit --resume`, or give up its place in the queue with --replace",
+    ),
     # competition documents
     "competition_invalid": CodeInfo(Fault.VALIDATOR, "correct the named field in the competition file"),
     "competition_unpublished": CodeInfo(
@@ -104,6 +108,7 @@ CODES: dict[str, CodeInfo] = {
     ),
     # the world
     "store_unreachable": CodeInfo(Fault.NETWORK, "the store did not answer; it will be asked again"),
+    "api_unreachable": CodeInfo(Fault.NETWORK, "check the address given as --api, and try again"),
     "chain_unreachable": CodeInfo(Fault.NETWORK, "the chain endpoint did not answer; it will be asked again"),
     "state_pruned": CodeInfo(Fault.VALIDATOR, "configure an archive endpoint"),
     "log_invalid": CodeInfo(
@@ -123,6 +128,7 @@ CODES: dict[str, CodeInfo] = {
     "child_failed": CodeInfo(Fault.VALIDATOR, "see the child's log; the work is tried again"),
     "not_found": CodeInfo(Fault.USER, "check the identifier; `/v1/leaderboard` lists what exists"),
     "no_data": CodeInfo(Fault.USER, "nothing has been scored yet; try again after the next round"),
+    "internal": CodeInfo(Fault.VALIDATOR, "look into the API process's log, which holds the traceback"),
     "interrupted": CodeInfo(Fault.USER, "start the command again: it resumes"),
     # base model and training
     "base_unavailable": CodeInfo(Fault.USER, "check the source, or pass a local directory as --base"),
