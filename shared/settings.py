@@ -62,6 +62,8 @@ class Settings(BaseSettings):
     """Number of the subnet."""
     state: Path = Field(default=Path(".agon"), alias="AGON_STATE")
     """Directory for this process's own files: ledger, caches, journals."""
+    cache: Path = Field(default=Path("~/.cache/agon"), alias="AGON_CACHE")
+    """Directory of what can be made again: converted base models."""
     localnet: Path = Field(default=Path(".agon/localnet.db"), alias="AGON_LOCALNET")
     """File of the embedded chain."""
     store: Path = Field(default=Path(".agon/store"), alias="AGON_STORE")
@@ -81,7 +83,7 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] = Field(default="console", alias="AGON_LOG_FORMAT")
     """How log lines are written to stderr."""
 
-    @field_validator("wallet_path", "state", "localnet", "store", "bundle")
+    @field_validator("wallet_path", "state", "cache", "localnet", "store", "bundle")
     @classmethod
     def _expand_home(cls, path: Path | None) -> Path | None:
         return path.expanduser() if path else path

@@ -6,7 +6,6 @@ answers at once.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,14 +22,12 @@ from shared.console import (
     command,
     make_app,
     print_json,
-    say,
 )
 from shared.logs import set_up_logs
 from shared.settings import Settings
+from validator.owner_cli import competition_app, subnet_app
 
 app = make_app("agon-validator", "Score policies with held-out judges and set weights from proven gain.")
-competition_app = make_app("competition", "Build, show and publish the rules of a competition.")
-subnet_app = make_app("subnet", "Plan and set up a subnet of your own.")
 app.add_typer(competition_app)
 app.add_typer(subnet_app)
 
@@ -131,10 +128,12 @@ def explain(
 ) -> None:
     """Say what became of a submission and why, with the interval and what would have won."""
     settings = Settings.load(state=state, ledger=ledger)
-    from validator.explaining import explain as explain_submission
+    from validator.api.answers import find_submissions
+    from validator.explaining import text_of
+    from validator.ledger.database import open_reader
 
-    explanation = explain_submission(settings.ledger_url, who)
+    page = open_reader(settings.ledger_url).run(find_submissions, who)
     if as_json:
-        print_json(explanation)
+        print_json(page)
     else:
-        typer.echo(explanation.text)
+        typer.echo("\n\n".join(text_of(view) for view in page.items))

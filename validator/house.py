@@ -10,13 +10,12 @@ import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shared.scoring import Bench
-
 from shared.chain.client import ChainClient
 from shared.chain.wallets import Wallet
 from shared.checkpoints.bundle import Bundle
 from shared.models.competition import Competition
 from shared.models.prompt import Prompt
+from shared.scoring import Bench
 from shared.signing import HotkeySigner
 from shared.types import Digest, Hotkey, Netuid, RoundNumber
 from validator.ledger.database import Ledger

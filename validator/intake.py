@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 
 import structlog
-from shared.evaluation.prompts import round_seed
 
 from shared.chain.client import ChainClient
 from shared.chain.commitment import LOG_PREFIX, parse_commitment
 from shared.chain.records import CommitmentRecord, Head
 from shared.errors import Rejection
+from shared.evaluation.prompts import round_seed
 from shared.types import Netuid, RoundNumber
 from validator.house import House
 from validator.ledger import rounds

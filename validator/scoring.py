@@ -10,21 +10,21 @@ import asyncio
 from collections.abc import Sequence
 
 import structlog
-from shared.evaluation.prompts import draw
-from shared.scoring import Job
 
-from shared.dueling import Side, duel_row, fresh_difference, seeds_of
+from shared.dueling import SampleKey, Seeds, Side, duel_row, fresh_difference, seeds_of
 from shared.errors import AgonError, Rejection, TransientError
+from shared.evaluation.prompts import draw
 from shared.models.evidence import Sample
 from shared.models.prompt import Prompt
 from shared.models.verdict import Verdict
+from shared.scoring import Job
 from shared.stats.duel import Carry, More, Terms, decide, look_at
 from shared.stats.rows import Block, Row
 from shared.types import Digest, PromptId, RoundNumber, SliceName
 from validator.fetching import fetch
 from validator.house import DrawnBlocks, House
 from validator.ledger import duels, rounds, submissions
-from validator.ledger.duels import NewRow, SampleKey
+from validator.ledger.duels import NewRow
 from validator.ledger.tables import DuelRecord, DuelRowRecord, RoundRow
 
 log = structlog.get_logger()
@@ -150,8 +150,8 @@ async def _answer(house: House, duel: DuelRecord, more: More, *, position: int, 
         row = duel_row(
             prompt,
             position + offset,
-            Side(Digest(duel.challenger), ours[prompt.id], challenger),
-            Side(Digest(duel.champion), theirs[prompt.id], champion),
+            Side(Digest(duel.challenger), ours, challenger),
+            Side(Digest(duel.champion), theirs, champion),
         )
         rows.append(NewRow(row, fresh_difference(row, house.rules, number)))
     return rows
@@ -162,7 +162,7 @@ async def _samples(
     model: str,
     prompts: Sequence[Prompt],
     wanted: Sequence[Prompt],
-    seeds: dict[PromptId, tuple[int, ...]],
+    seeds: Seeds,
 ) -> dict[SampleKey, Sample]:
     """Scored completions of `model` for `prompts`; answered only when one of `wanted` is missing."""
     keys = [(model, prompt.id, seed) for prompt in prompts for seed in seeds[prompt.id]]
@@ -172,7 +172,7 @@ async def _samples(
         return found
     by_id = {prompt.id: prompt for prompt in prompts}
     missing = [key for key in keys if key not in found]
-    jobs = [Job(by_id[PromptId(prompt)], seed) for _, prompt, seed in missing]
+    jobs = [Job(by_id[prompt], seed) for _, prompt, seed in missing]
     scored = await asyncio.to_thread(house.bench.evaluate, house.weights_of(model), jobs)
     fresh = dict(zip(missing, scored, strict=True))
     await house.ledger.do(duels.keep_samples, fresh)
@@ -185,7 +185,7 @@ async def _draw_of(house: House, number: RoundNumber) -> DrawnBlocks:
         used: set[PromptId] = set()
         for earlier in await house.ledger.do(rounds.played_before, number):
             used |= {prompt.id for block in await _draw_of(house, earlier) for prompt in block}
-        seed = (await house.ledger.do(rounds.round_row, house.rules.digest, number)).seed
+        seed = Digest((await house.ledger.do(rounds.round_row, house.rules.digest, number)).seed)
         counts = house.rules.duel.prompts
         house.draws[number] = draw(
             house.bundle.pools,

@@ -55,9 +55,7 @@ async def weigh(house: House, head: Head) -> None:
     if not us.validator_permit and us.hotkey != owner:
         await _wait(house, "no validator permit yet: it is granted by the next epoch to the staked")
         return
-    row_id = await house.ledger.do(
-        outbox.plan_set, number, vector.shares, vector.uids, us.last_update
-    )
+    row_id = await house.ledger.do(outbox.plan_set, number, vector.shares, vector.uids, us.last_update)
     await _send(house, row_id, vector)
 
 

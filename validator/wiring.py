@@ -11,10 +11,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 
-from shared.evaluation.children import SamplerChild
-from shared.judging.child import JudgeChild
-from shared.scoring import Bench
-
 from shared.chain.client import ChainClient
 from shared.chain.commitment import parse_log_head
 from shared.chain.connect import connect
@@ -24,6 +20,8 @@ from shared.checkpoints.bundle import Bundle, load_bundle
 from shared.checkpoints.numbers import check_bundle_numbers
 from shared.checkpoints.stores import open_store
 from shared.errors import AgonError
+from shared.evaluation.children import JudgeChild, SamplerChild
+from shared.scoring import Bench
 from shared.settings import Settings
 from shared.types import Digest, Netuid
 from validator.house import House

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from shared.dueling import SampleKey
 from shared.errors import AgonError
 from shared.models.competition import Competition
 from shared.models.evidence import DuelRow, Sample
@@ -21,9 +22,6 @@ from shared.stats.eprocess import alpha_share
 from shared.types import Digest, RoundNumber
 from validator.ledger.tables import DuelRecord, DuelRowRecord, Reign, RoundRow, SampleRow, Submission
 from validator.ledger.transitions import head_of, move, tell
-
-SampleKey = tuple[str, str, int]
-"""Model digest, prompt and seed: the name of a scored completion."""
 
 
 @dataclass(frozen=True)

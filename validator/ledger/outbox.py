@@ -32,7 +32,11 @@ def newest_confirmed(session: Session) -> WeightSet | None:
 
 
 def plan_set(
-    session: Session, round_number: int, vector: Mapping[Hotkey, float], uids: Mapping[Uid, int], since_block: int
+    session: Session,
+    round_number: int,
+    vector: Mapping[Hotkey, float],
+    uids: Mapping[Uid, int],
+    since_block: int,
 ) -> int:
     """Write down what will be sent; returns the row's id. Raises `ledger_conflict` over an open row."""
     if open_set(session) is not None:

@@ -1,0 +1,245 @@
+"""The owner's commands: `agon-validator competition ...` and `agon-validator subnet ...`.
+
+Thin shells over `building.py`, `publishing.py` and `owner.py`. Whatever costs TAO is shown before it is
+paid and asked for, unless `--yes`.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shared.console import (
+    BundleOption,
+    HotkeyOption,
+    JsonOption,
+    NetuidOption,
+    NetworkOption,
+    StateOption,
+    WalletOption,
+    WalletPathOption,
+    YesOption,
+    command,
+    confirm,
+    make_app,
+    print_fields,
+    print_json,
+    say,
+)
+from shared.errors import AgonError
+from shared.settings import Settings
+from shared.types import JudgeName, SliceName
+
+if TYPE_CHECKING:
+    from validator.owner import SubnetPlan, SubnetWish
+
+competition_app = make_app("competition", "Build, show and publish the rules of a competition.")
+subnet_app = make_app("subnet", "Plan and set up a subnet of your own.")
+
+RoundOption = Annotated[int, typer.Option(help="Length of the rounds to come, in blocks.")]
+StakeOption = Annotated[float, typer.Option(help="TAO to stake on our own hotkey, for a validator permit.")]
+
+
+@competition_app.command()
+@command
+def build(
+    out: Annotated[Path, typer.Option(help="Empty directory for the bundle.")],
+    base: Annotated[str, typer.Option(help="pypi:, hf:// or tiny: source, or a directory.")],
+    pools: Annotated[Path, typer.Option(help="Directory with one <slice>.jsonl of held-out prompts each.")],
+    judge: Annotated[list[str], typer.Option(help="NAME=DIR of a held-out judge; may be repeated.")],
+    reference: Annotated[Path, typer.Option(help="JSONL of prompts for the reference statistics.")],
+    prompts: Annotated[Path, typer.Option(help="JSONL of public training prompts.")],
+    proxy: Annotated[Path | None, typer.Option(help="Directory of the public proxy judge.")] = None,
+    rules: Annotated[Path | None, typer.Option(help="TOML of rules; the demo's by default.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure everything the rules refer to by digest, and write a bundle that validators load."""
+    import shared.competitions
+    from shared.competition import read_rules
+    from shared.evaluation.base import fetch_base
+    from validator.building import Ingredients, build_bundle
+
+    table = read_rules(rules or Path(shared.competitions.__path__[0]) / "demo.toml")
+    brought = Ingredients(
+        rules=table,
+        base=fetch_base(base, Settings.load().cache),
+        sources=(base,) if ":" in base else (),
+        pools={SliceName(part["name"]): pools / f"{part['name']}.jsonl" for part in table["slices"]},
+        judges=dict(_parse_judge(item) for item in judge),
+        proxy=proxy,
+        public_prompts=prompts,
+        reference=reference,
+    )
+    bundle = build_bundle(brought, out)
+    report = {"bundle": str(out), "competition": bundle.rules.digest, "base": bundle.rules.base.digest}
+    print_json(report) if as_json else print_fields(report)
+
+
+def _parse_judge(item: str) -> tuple[JudgeName, Path]:
+    name, sign, place = item.partition("=")
+    if not (name and sign and place):
+        raise AgonError("usage", f"--judge takes NAME=DIR, not {item!r}")
+    return JudgeName(name), Path(place)
+
+
+@competition_app.command()
+@command
+def show(bundle: BundleOption = None, as_json: JsonOption = False) -> None:
+    """Show the rules, their digest, and what the chosen numbers can prove."""
+    from shared.competition import load_competition
+    from validator.explaining import provable
+
+    rules = load_competition(Settings.load(bundle=bundle).require_bundle() / "competition.json")
+    proof = provable(rules)
+    if as_json:
+        print_json(
+            {
+                "competition": rules.digest,
+                "rules": rules.model_dump(mode="json"),
+                "provable": proof.model_dump(mode="json"),
+            }
+        )
+        return
+    print_fields(
+        {"name": rules.name, "competition": rules.digest, "base": rules.base.digest, **proof.model_dump()}
+    )
+
+
+@competition_app.command()
+@command
+async def publish(
+    network: NetworkOption = None,
+    wallet: WalletOption = None,
+    wallet_hotkey: HotkeyOption = None,
+    wallet_path: WalletPathOption = None,
+    netuid: NetuidOption = None,
+    bundle: BundleOption = None,
+    state: StateOption = None,
+    start_block: Annotated[int | None, typer.Option(help="First block of round 0; soon by default.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a bundle's rules, judges and pools into the owner's governance log and commit its head."""
+    settings = Settings.load(
+        network=network,
+        wallet=wallet,
+        wallet_hotkey=wallet_hotkey,
+        wallet_path=wallet_path,
+        netuid=netuid,
+        bundle=bundle,
+        state=state,
+    )
+    from shared.chain.connect import connect
+    from shared.chain.wallets import hotkey_of, open_wallet
+    from validator.publishing import log_place, publish_competition
+
+    settings.require_network()
+    keys = open_wallet(settings)
+    async with connect(settings) as chain:
+        published = await publish_competition(
+            chain,
+            keys,
+            settings.require_netuid(),
+            settings.require_bundle(),
+            log_place(settings, hotkey_of(keys)),
+            start_block=start_block,
+        )
+    report = {
+        "competition": published.competition,
+        "start_block": published.start_block,
+        "log_head": published.head,
+        "locator": str(published.locator),
+        "entries_added": published.appended,
+    }
+    print_json(report) if as_json else print_fields(report)
+
+
+@subnet_app.command()
+@command
+async def plan(
+    network: NetworkOption = None,
+    wallet: WalletOption = None,
+    wallet_hotkey: HotkeyOption = None,
+    wallet_path: WalletPathOption = None,
+    netuid: NetuidOption = None,
+    round_blocks: RoundOption = 1800,
+    stake: StakeOption = 0.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the steps that set up a subnet for Agon, and what they cost. Writes nothing."""
+    settings = _settings(network, wallet, wallet_hotkey, wallet_path, netuid)
+    from shared.chain.connect import connect
+    from shared.chain.wallets import open_wallet
+    from validator.owner import plan_subnet
+
+    keys = open_wallet(settings, need="public")
+    async with connect(settings) as chain:
+        steps = await plan_subnet(chain, keys, _wish(settings, round_blocks, stake))
+    _print_plan(steps, as_json=as_json)
+
+
+@subnet_app.command()
+@command
+async def init(
+    network: NetworkOption = None,
+    wallet: WalletOption = None,
+    wallet_hotkey: HotkeyOption = None,
+    wallet_path: WalletPathOption = None,
+    netuid: NetuidOption = None,
+    round_blocks: RoundOption = 1800,
+    stake: StakeOption = 0.0,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Create, start and configure the subnet: every step that is not done yet."""
+    settings = _settings(network, wallet, wallet_hotkey, wallet_path, netuid)
+    from shared.chain.connect import connect
+    from shared.chain.wallets import open_wallet
+    from validator.owner import init_subnet, plan_subnet
+
+    keys = open_wallet(settings, need="coldkey")
+    wish = _wish(settings, round_blocks, stake)
+    async with connect(settings) as chain:
+        steps = await plan_subnet(chain, keys, wish)
+        if not steps.done:
+            say(f"this costs {steps.cost_tao} TAO and fees; the coldkey has {steps.balance_tao} TAO")
+            confirm("set up the subnet?", yes=yes)
+            steps = await init_subnet(chain, keys, wish)
+    _print_plan(steps, as_json=as_json)
+
+
+def _settings(
+    network: str | None,
+    wallet: str | None,
+    wallet_hotkey: str | None,
+    wallet_path: Path | None,
+    netuid: int | None,
+) -> Settings:
+    settings = Settings.load(
+        network=network, wallet=wallet, wallet_hotkey=wallet_hotkey, wallet_path=wallet_path, netuid=netuid
+    )
+    settings.require_network()
+    return settings
+
+
+def _wish(settings: Settings, round_blocks: int, stake: float) -> SubnetWish:
+    from validator.owner import SubnetWish
+
+    return SubnetWish(settings.netuid, round_blocks, Decimal(str(stake)))
+
+
+def _print_plan(steps: SubnetPlan, *, as_json: bool) -> None:
+    rows = [
+        {"step": step.name, "detail": step.detail, "done": step.done, "cost_tao": str(step.cost_tao)}
+        for step in steps.steps
+    ]
+    if as_json:
+        print_json({"netuid": steps.netuid, "cost_tao": str(steps.cost_tao), "steps": rows})
+        return
+    print_fields({"netuid": steps.netuid if steps.netuid is not None else "not created yet"})
+    for row in rows:
+        typer.echo(
+            f"{'done' if row['done'] else 'todo'}  {row['step']}: {row['detail']} ({row['cost_tao']} TAO)"
+        )
