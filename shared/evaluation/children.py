@@ -93,7 +93,7 @@ class Child:
                     self._start()
                 return self._exchange(request, self._timeout_s)
             except FrameError as error:
-                self._end()
+                self._end(grace_s=0)
                 raise TransientError("child_failed", f"{self._command[-1]}: {error}") from error
 
     def close(self) -> None:
@@ -129,7 +129,7 @@ class Child:
         try:
             self._exchange({"op": "open", **self._opening}, START_TIMEOUT_S)
         except AgonError:
-            self._end()  # a child that did not open must not be asked
+            self._end()  # a child that did not open is not asked
             raise
 
     def _exchange(self, request: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
@@ -145,14 +145,14 @@ class Child:
             raise FrameError("the answer has no result")
         return result
 
-    def _end(self) -> None:
+    def _end(self, grace_s: float = CLOSE_TIMEOUT_S) -> None:
         process, self._process = self._process, None
         if process is None:
             return
         assert process.stdin and process.stdout
         process.stdin.close()
         try:
-            process.wait(CLOSE_TIMEOUT_S if process.poll() is None else 0)
+            process.wait(grace_s)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -240,6 +240,7 @@ def _environment(threads: int) -> dict[str, str]:
         **kept,
         "PYTHONPATH": str(Path(shared.__file__).parents[1]),
         "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
         "HOME": "/nonexistent",
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
