@@ -20,14 +20,17 @@ from shared.types import Digest, JudgeName, PromptId, RoundNumber
 Seeds = dict[PromptId, tuple[int, ...]]
 """Sampler seeds of each prompt, one per sample."""
 
+SampleKey = tuple[str, PromptId, int]
+"""Model digest, prompt and seed: the name of a scored completion."""
+
 
 @dataclass(frozen=True)
 class Side:
     """One side of a duel: its checkpoint, its seeds, and its samples by (model, prompt, seed)."""
 
     model: Digest
-    seeds: Seeds | Mapping[PromptId, tuple[int, ...]]
-    samples: Mapping[tuple[str, str, int], Sample]
+    seeds: Seeds
+    samples: Mapping[SampleKey, Sample]
 
     def answers(self, prompt: PromptId) -> tuple[Sample, ...]:
         """Samples of one prompt, in the order of the seeds."""
