@@ -185,3 +185,10 @@ def test_answers_fit_the_published_schema(ledger: SimpleNamespace, mode: Generat
             case.call_and_validate()
 
         fits()
+
+
+def test_manual_names_every_path_and_model(client: TestClient) -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+    for path, item in client.get("/openapi.json").json()["paths"].items():
+        reference = item["get"]["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
+        assert f"| `GET {path}` | `{reference.rpartition('/')[2]}` |" in manual
