@@ -49,15 +49,21 @@ def prompts_to_crown(runs: int) -> None:
             ends = [path[index] or math.inf for path in paths]
             median = float(np.median(ends))
             shares = " ".join(f"{np.mean([end <= limit for end in ends]):.2f}" for limit in LIMITS)
-            fixed = math.ceil(((ndtri(1 - alpha) + ndtri(0.9)) * SD / (effect - PRODUCTION.margin)) ** 2)
+            fixed = " ".join(str(fixed_size(effect, alpha, power)) for power in (0.5, 0.9))
             shown = f"{median:.0f}" if math.isfinite(median) else f">{LIMITS[-1]}"
             cells.append(f"{shown} ({shares}) [{fixed}]")
         table.append([effect, *cells])
     print_table(
-        f"Prompts to cross: median (P within {LIMITS}) [fixed-n z-test of power .9], {runs} runs",
+        f"Prompts to cross: median (P within {LIMITS}) [z-test of power .5, .9 of fixed size], {runs} runs",
         ["true d", *(f"t={t}, n={n}" for t, n in CELLS)],
         table,
     )
+
+
+def fixed_size(effect: float, alpha: float, power: float) -> int:
+    """Prompts of a one-sided z-test whose size is fixed in advance, knowing the true effect."""
+    quantiles = float(ndtri(1 - alpha) + ndtri(power))
+    return math.ceil((quantiles * SD / (effect - PRODUCTION.margin)) ** 2)
 
 
 def cost_of_futility(runs: int) -> None:
@@ -129,7 +135,7 @@ def pay_game(runs: int) -> None:
         "four drips of .03, every 10 rounds": [(start, 0.03) for start in (0, 10, 20, 30)],
         "eight drips of .015, every 5 rounds": [(start, 0.015) for start in range(0, 40, 5)],
         "hoarded for 30 rounds": [(30, 0.12)],
-        "lone tiny record .006": [(0, 0.006 + 0.0075)],
+        "instead of .12, one step of .0135": [(0, 0.0135)],
     }
     rival = [(start, 0.04) for start in range(0, 200, 10)]
     table = []
