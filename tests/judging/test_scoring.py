@@ -1,0 +1,121 @@
+"""The bench: every term is visible, gates cap, and nothing unproven slips into a score."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from shared.errors import AgonError
+from shared.evaluation.children import SampleJob
+from shared.models.competition import Judging
+from shared.models.evidence import Completion, Sample
+from shared.models.prompt import Prompt
+from shared.models.reference import Reference
+from shared.scoring import Scale, measure_reference, score_completion
+from shared.types import Digest, JudgeName, PromptId, SliceName
+
+Reply = Callable[..., Completion]
+A = JudgeName("a")
+JUDGING = Judging(
+    disagreement_penalty=0.3, gated_percentile=0.05, nll_quantile=0.99, kl_budget=30, judge_set_rounds=2
+)
+PROMPT = Prompt(id=PromptId("p"), slice=SliceName("chat"), cluster="c", text="Why?", params={"words": 6})
+
+
+def test_every_term_of_a_judged_score_is_in_the_sample(reply: Reply, reference: Reference) -> None:
+    completion = reply(tokens=10)
+    sample = score_completion(PROMPT, completion, {A: 0.5}, Scale("judges", reference, {A: 1.0}, JUDGING))
+    assert sample == Sample(completion=completion, gates=(), raw={"a": 0.5}, z={"a": 0.5}, u=0.5, s=0.625)
+
+
+def test_length_is_taken_off_before_the_rank(reply: Reply, reference: Reference) -> None:
+    sample = score_completion(
+        PROMPT, reply(tokens=13), {A: 0.5}, Scale("judges", reference, {A: 1.0}, JUDGING)
+    )
+    assert sample.u == pytest.approx(0.5 - 0.5 * math.tanh(1))
+
+
+@pytest.mark.parametrize(("reward", "s"), [(9.0, 0.05), (-1.9, 0.02), (-9.0, 0.0)])
+def test_a_gated_completion_is_capped_and_never_lifted(
+    reply: Reply, reference: Reference, reward: float, s: float
+) -> None:
+    scale = Scale("judges", reference, {A: 1.0}, JUDGING)
+    sample = score_completion(PROMPT, reply(finished=False), {A: reward}, scale)
+    assert sample.gates == ("unfinished",)
+    assert sample.s == pytest.approx(s, abs=0.011)
+    assert sample.s <= JUDGING.gated_percentile
+
+
+@pytest.mark.parametrize(("finished", "s"), [(True, 1.0), (False, 0.0)])
+def test_a_gated_completion_earns_nothing_on_a_verifier_slice(
+    reply: Reply, reference: Reference, finished: bool, s: float
+) -> None:
+    completion = reply("one two three four", finished=finished)
+    sample = score_completion(PROMPT, completion, {}, Scale("verifier:word-limit-1", reference, {}, JUDGING))
+    assert (sample.s, sample.u, sample.raw) == (s, None, {})
+
+
+def test_a_reward_that_is_not_finite_never_becomes_a_score(reply: Reply, reference: Reference) -> None:
+    with pytest.raises(AgonError) as caught:
+        score_completion(PROMPT, reply(), {A: math.nan}, Scale("judges", reference, {A: 1.0}, JUDGING))
+    assert caught.value.code == "judge_non_finite"
+
+
+@pytest.mark.parametrize("raw", [{}, {JudgeName("other"): 1.0}])
+def test_a_judge_without_reference_is_a_damaged_bundle(
+    reply: Reply, reference: Reference, raw: dict[JudgeName, float]
+) -> None:
+    with pytest.raises(AgonError) as caught:
+        score_completion(PROMPT, reply(), raw, Scale("judges", reference, {A: 1.0}, JUDGING))
+    assert caught.value.code == "bundle_damaged"
+
+
+class Parrot:
+    """A sampler whose answer's length and likelihood follow from the seed."""
+
+    def __init__(self, reply: Reply) -> None:
+        self.reply = reply
+        self.seeds: list[int] = []
+
+    def answer(self, weights: Path, jobs: Sequence[SampleJob]) -> list[Completion]:
+        self.seeds = [job.seed for job in jobs]
+        return [
+            self.reply(f"Answer {job.seed}.", tokens=5 + job.seed % 9, nll=1 + job.seed % 3) for job in jobs
+        ]
+
+
+class LengthJudge:
+    """A judge that pays for text and for nothing else."""
+
+    def reward(self, judge: JudgeName, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        return [float(sum(map(ord, answer)) % 101) for _, answer in pairs]
+
+
+@pytest.mark.parametrize(("kind", "weights"), [("judges", {A: 1.0}), ("verifier:word-limit-1", {A: 1.0})])
+def test_a_measured_reference_scores_its_own_base(
+    reply: Reply, tmp_path: Path, kind: str, weights: dict[JudgeName, float]
+) -> None:
+    prompts = [PROMPT.model_copy(update={"id": PromptId(f"p{i}")}) for i in range(40)]
+    sampler = Parrot(reply)
+    reference = measure_reference(
+        tmp_path,
+        sampler,
+        LengthJudge(),
+        weights=weights,
+        judging=JUDGING,
+        name=SliceName("chat"),
+        kind=kind,
+        prompts=prompts,
+        per_prompt=3,
+        seed=Digest("sha256:" + "ab" * 32),
+    )
+    assert reference.completions == 120 == len(set(sampler.seeds))
+    assert set(reference.judges) == ({"a"} if kind == "judges" else set())
+    assert len(reference.u_all) == (120 if kind == "judges" else 0)
+    if kind == "judges":
+        assert reference.s_mean == pytest.approx(0.5, abs=0.02)
+    else:
+        assert reference.s_mean == 0.0  # "Answer 5." has two words, which is too few

@@ -1,0 +1,71 @@
+"""Verifiers: in [0, 1] for any text, and saying nothing never pays."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import AgonError
+from shared.judging.verifiers import VERIFIERS, verify
+
+
+@pytest.mark.parametrize(
+    ("words", "score"),
+    [(0, 0.0), (2, 0.0), (3, 0.0), (4, 1.0), (12, 1.0), (15, 0.75), (18, 0.5), (24, 0.0), (50, 0.0)],
+)
+def test_word_limit_pays_inside_and_falls_to_zero_at_twice(words: int, score: float) -> None:
+    assert verify("word-limit-1", "word " * words, {"words": 12}) == pytest.approx(score)
+
+
+@pytest.mark.parametrize(
+    ("text", "score"),
+    [("42", 1), ("The answer is 42.", 1), ("6 times 7 is 42", 1), ("It is 41", 0), ("42 or 43", 0), ("", 0)],
+)
+def test_exact_answer_reads_the_last_number(text: str, score: float) -> None:
+    assert verify("exact-answer-1", text, {"answer": "42"}) == score
+
+
+def test_exact_answer_compares_words_without_case_or_final_stop() -> None:
+    assert verify("exact-answer-1", " PARIS. ", {"answer": "Paris"}) == 1
+    assert verify("exact-answer-1", "Paris, I think", {"answer": "Paris"}) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "score"),
+    [
+        ('{"a": 1, "b": 2}', 1),
+        ('{"a": 1}', 0.5),
+        ("[1]", 0),
+        ("no", 0),
+        ('{"a": 1} tail', 0),
+        ("[" * 5000, 0),
+    ],
+)
+def test_format_json_wants_one_object_with_its_keys(text: str, score: float) -> None:
+    assert verify("format-json-1", text, {"keys": "a, b"}) == score
+
+
+@given(text=st.text(max_size=300), name=st.sampled_from(sorted(VERIFIERS)))
+def test_every_verifier_stays_in_range(text: str, name: str) -> None:
+    assert 0 <= verify(name, text, {"words": 10, "answer": "7", "keys": "a"}) <= 1
+
+
+@pytest.mark.parametrize("name", ["word-limit-1", "exact-answer-1"])
+def test_nothing_said_earns_nothing(name: str) -> None:
+    assert verify(name, "", {"words": 5, "answer": "7"}) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("no-such-1", {}),
+        ("word-limit-1", {}),
+        ("word-limit-1", {"words": 0}),
+        ("word-limit-1", {"words": "9"}),
+    ],
+)
+def test_a_wrong_name_or_parameter_is_the_competitions_fault(name: str, params: dict[str, int | str]) -> None:
+    with pytest.raises(AgonError) as caught:
+        verify(name, "text", params)
+    assert caught.value.code == "competition_invalid"
