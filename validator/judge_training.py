@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ Corruption = Literal["swapped", "truncated", "looped", "padded"]
 MIN_WORDS = 4
 """Shorter answers cannot be damaged in all four ways."""
 MAX_TOKENS = 160
+FEATURE_BATCH = 64
 CLASSIFIER_SD = 0.02
 
 
@@ -88,10 +89,8 @@ HELD_OUT_MIX = CorruptionMix(
 
 
 class JudgeRecipe(BaseModel, frozen=True):
-    """How a judge is trained."""
+    """How pooler and head of a judge are trained; the trunk stays as it is."""
 
-    frozen_trunk: bool = True
-    """Train pooler and head on features computed once; otherwise every weight."""
     epochs: int = Field(default=10, ge=1)
     batch: int = Field(default=32, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
@@ -158,22 +157,21 @@ def train_judge(
     tokenizer. Raises AgonError `data_invalid` without pairs, `training_failed` when the loss is not finite.
     """
     import torch
-    from transformers import AutoTokenizer, BertForSequenceClassification
+    from transformers import AutoTokenizer, BertForSequenceClassification, BertModel
 
     if not pairs:
         raise AgonError("data_invalid", "a judge needs pairs to train on")
-    recipe = recipe or JudgeRecipe()
     tokenizer: Any = AutoTokenizer.from_pretrained(trunk, local_files_only=True)
+    encoder: Any = BertModel.from_pretrained(
+        trunk, dtype=torch.float32, local_files_only=True, use_safetensors=True
+    )
+    encoder.config.num_labels = 1
     with _seeded(seed):
-        model: Any = BertForSequenceClassification.from_pretrained(
-            trunk, num_labels=1, dtype=torch.float32, local_files_only=True, use_safetensors=True
-        )
+        model: Any = BertForSequenceClassification(encoder.config)
+        model.bert = encoder
+        model.eval()  # no dropout: features are computed once
         torch.nn.init.normal_(model.classifier.weight, std=CLASSIFIER_SD)
-        torch.nn.init.zeros_(model.classifier.bias)
-        model.eval()  # no dropout: features are computed once and the data is small
-        trained = [model.bert.pooler, model.classifier] if recipe.frozen_trunk else [model]
-        parameters = [parameter for part in trained for parameter in part.parameters()]
-        _fit(_rewards(model, tokenizer, pairs, frozen=recipe.frozen_trunk), len(pairs), parameters, recipe)
+        _fit(model, _features(encoder, tokenizer, pairs), recipe or JudgeRecipe())
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".judge-") as scratch:
         made = Path(scratch) / "made"
@@ -198,15 +196,20 @@ def _share(values: Sequence[tuple[float, float]]) -> float:
     return sum(1.0 if good > bad else 0.5 if good == bad else 0.0 for good, bad in values) / len(values)
 
 
-def _fit(rewards: Callable[[Tensor], Any], count: int, parameters: list[Any], recipe: JudgeRecipe) -> None:
+def _fit(model: Any, features: tuple[Tensor, Tensor], recipe: JudgeRecipe) -> None:
     """Minimise -log sigmoid(r_good - r_bad) over shuffled batches (Bradley and Terry 1952)."""
     import torch
 
+    def reward(first: Tensor) -> Tensor:
+        value: Tensor = model.classifier(model.bert.pooler(first))[:, 0]
+        return value
+
+    good, bad = features
+    parameters = [*model.bert.pooler.parameters(), *model.classifier.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     for _ in range(recipe.epochs):
-        for batch in torch.split(torch.randperm(count), recipe.batch):
-            good, bad = rewards(batch)
-            loss = -torch.nn.functional.logsigmoid(good - bad).mean()
+        for batch in torch.split(torch.randperm(len(good)), recipe.batch):
+            loss = -torch.nn.functional.logsigmoid(reward(good[batch]) - reward(bad[batch])).mean()
             if not bool(torch.isfinite(loss)):
                 raise AgonError("training_failed", "the judge's loss is not finite")
             optimizer.zero_grad()
@@ -214,44 +217,27 @@ def _fit(rewards: Callable[[Tensor], Any], count: int, parameters: list[Any], re
             optimizer.step()
 
 
-def _rewards(model: Any, tokenizer: Any, pairs: Sequence[Pair], *, frozen: bool) -> Callable[[Tensor], Any]:
-    """Rewards (good, bad) of the pairs with the given indices, as differentiable tensors [n]."""
+def _features(encoder: Any, tokenizer: Any, pairs: Sequence[Pair]) -> tuple[Tensor, Tensor]:
+    """First-token states [n, 1, hidden] of the better and of the worse answers."""
     import torch
 
-    def states(texts: Sequence[tuple[str, str]]) -> Tensor:
-        inputs = tokenizer(
-            [prompt for prompt, _ in texts],
-            [answer for _, answer in texts],
-            padding=True,
-            truncation=True,
-            max_length=MAX_TOKENS,
-            return_tensors="pt",
-        )
-        first: Tensor = model.bert(**inputs).last_hidden_state[:, :1]
-        return first
-
-    def head(first: Tensor) -> Tensor:
-        reward: Tensor = model.classifier(model.bert.pooler(first))[:, 0]
-        return reward
-
-    sides = [[(pair.prompt, pair.good) for pair in pairs], [(pair.prompt, pair.bad) for pair in pairs]]
-    if frozen:
-        with torch.no_grad():
-            cached = [_in_batches(states, side) for side in sides]
-        return lambda indices: tuple(head(side[indices]) for side in cached)
-    return lambda indices: tuple(head(states([side[i] for i in indices.tolist()])) for side in sides)
-
-
-def _in_batches(
-    states: Callable[[Sequence[tuple[str, str]]], Tensor], texts: list[tuple[str, str]]
-) -> Tensor:
-    """First-token states [n, 1, hidden] of all texts, computed in batches of similar length."""
-    import torch
-
+    texts = [(pair.prompt, text) for pair in pairs for text in (pair.good, pair.bad)]
     order = sorted(range(len(texts)), key=lambda index: len(texts[index][0]) + len(texts[index][1]))
-    batches = [order[start : start + 64] for start in range(0, len(order), 64)]
-    found = torch.cat([states([texts[index] for index in batch]) for batch in batches])
-    return found[torch.tensor(order).argsort()]
+    parts = []
+    with torch.no_grad():
+        for start in range(0, len(order), FEATURE_BATCH):
+            batch = [texts[index] for index in order[start : start + FEATURE_BATCH]]
+            inputs = tokenizer(
+                [prompt for prompt, _ in batch],
+                [answer for _, answer in batch],
+                padding=True,
+                truncation=True,
+                max_length=MAX_TOKENS,
+                return_tensors="pt",
+            )
+            parts.append(encoder(**inputs).last_hidden_state[:, :1])
+    states = torch.cat(parts)[torch.tensor(order).argsort()]
+    return states[0::2], states[1::2]
 
 
 @contextmanager
