@@ -22,6 +22,11 @@ def test_steady_improvement_stands(make_blocks):
     assert (found.failed, found.bound, found.champion_mean) == (None, pytest.approx(0.15), pytest.approx(0.4))
 
 
+def test_an_improvement_within_the_margin_does_not_stand(make_blocks):
+    found = check(make_blocks([0.008] * 128))
+    assert (found.failed, found.bound) == ("gain_below_margin", pytest.approx(0.008))
+
+
 def test_one_bad_slice_fails_whatever_the_mean(make_blocks):
     found = check(make_blocks([0.5, 0.5, 0.5, -0.3] * 32))
     assert (found.failed, found.slices[2].mean) == ("slice_worse", pytest.approx(-0.3))

@@ -128,6 +128,24 @@ def test_a_carried_duel_keeps_its_wealth(make_terms, make_blocks):
     )
 
 
+def test_a_carried_duel_is_confirmed_in_the_round_of_its_crossing(make_terms, make_blocks):
+    terms = make_terms(alpha=1e-4)
+    first = make_blocks([0.5, -0.4] * 128)
+    fresh = make_blocks([0.2, 0.1] * 64)
+    second = [*make_blocks([0.9] * 48), *fresh]
+    assert decide(terms, [first]) == Carry()
+    assert decide(terms, [first, second[:12]]) == More(32)
+    verdict = decide(terms, [first, second])
+    assert (verdict.outcome, verdict.prompts) == ("won", 256 + 48 + 128)
+    assert verdict.gain_bound == pytest.approx(0.15)
+
+
+def test_a_gain_refused_at_confirmation_is_not_paid(make_terms, make_blocks):
+    verdict = decide(make_terms(), [[*make_blocks([0.9] * 64), *make_blocks([0.5, 0.5, 0.5, -0.3] * 32)]])
+    assert (verdict.outcome, verdict.reason, verdict.gain) == ("unproven", "slice_worse", 0.0)
+    assert verdict.gain_bound == pytest.approx(0.3)
+
+
 def test_no_crown_before_the_minimum(make_terms, make_blocks):
     assert decide(make_terms(), [make_blocks(np.full(48, 0.9))]) == More(4)
     assert decide(make_terms(), [make_blocks(np.full(64, 0.9))]) == More(32)

@@ -52,6 +52,13 @@ def test_no_progress_earns_nothing():
     assert live_weights([RecordTerm("a", 0.0, 0)], 0.1, 28.0) == Payout({}, 1.0)
 
 
+def test_records_of_one_hotkey_add_up():
+    terms = [RecordTerm("a", 0.02, 0), RecordTerm("b", 0.01, 0), RecordTerm("a", 0.04, 28)]
+    assert live_weights(terms, 0.1, 28.0) == Payout(
+        {"a": pytest.approx(0.4), "b": pytest.approx(0.1)}, pytest.approx(0.5)
+    )
+
+
 def test_pay_halves_each_half_life():
     shares = [live_weights([RecordTerm("a", 0.08, age)], 0.1, 28.0).shares["a"] for age in (0, 28, 56)]
     assert shares == pytest.approx([0.8, 0.4, 0.2])
