@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.checkpoints.allowlist import manifest_findings
-from shared.checkpoints.files import read_chunks
+from shared.checkpoints.files import hash_file, open_regular, read_chunks
 from shared.checkpoints.manifest import MANIFEST_LIMIT_BYTES, load_manifest, read_manifest, write_manifest
 from shared.checkpoints.stores import NotServed, Store
 from shared.errors import Rejection
@@ -102,12 +102,21 @@ def _require_acceptable(manifest: Manifest, limits: CheckpointLimits) -> None:
 
 
 def _open_cached(path: Path) -> Fetched | None:
-    """The checkpoint at `path`; none when it is absent or its own manifest is damaged."""
+    """The checkpoint at `path`; none when it is absent or any byte of it was damaged on our disk.
+
+    Without the second look a failing disk would turn into a digest mismatch of the miner's.
+    """
     try:
         manifest = load_manifest(path)
-    except Rejection:
+        sound = all(_is_sound(path, file) for file in manifest.files)
+    except (OSError, Rejection):
         return None
-    return Fetched(path, manifest) if manifest.digest == DIGEST_PREFIX + path.name else None
+    return Fetched(path, manifest) if sound and manifest.digest == DIGEST_PREFIX + path.name else None
+
+
+def _is_sound(path: Path, expected: ManifestFile) -> bool:
+    with open_regular(path, expected.path) as file:
+        return hash_file(file) == (expected.size_bytes, expected.digest)
 
 
 @contextmanager

@@ -130,11 +130,21 @@ def test_a_truncated_file_in_the_store_is_refused(
         _download(store, manifest, limits, tmp_path / "cache")
 
 
-def test_a_damaged_cache_entry_is_fetched_again(
-    store: _Recording, manifest: Manifest, limits: CheckpointLimits, tmp_path: Path
+@pytest.mark.parametrize("name", ["manifest.json", WEIGHTS])
+@pytest.mark.parametrize("left", [b"{", None], ids=["damaged", "gone"])
+def test_damage_on_our_own_disk_is_fetched_again_and_not_the_miner_s_fault(
+    *,
+    store: _Recording,
+    manifest: Manifest,
+    limits: CheckpointLimits,
+    tmp_path: Path,
+    name: str,
+    left: bytes | None,
 ) -> None:
-    fetched = _download(store, manifest, limits, tmp_path)
-    (fetched.path / "manifest.json").write_text("{")
+    path = _download(store, manifest, limits, tmp_path).path / name
+    path.unlink()
+    if left is not None:
+        path.write_bytes(left)
     assert build_manifest(_download(store, manifest, limits, tmp_path).path) == manifest
 
 
