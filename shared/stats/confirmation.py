@@ -39,9 +39,9 @@ def confirm(
 ) -> Confirmation:
     """Judge the fresh rows: bound above the margin, no slice worse, fresh judge, length and KL.
 
-    At equal length the improvement must be proven too: a positive estimate alone let a policy that only
-    writes more through in half of its duels. Raises ValueError below two blocks or three rows, where
-    no standard error exists.
+    Of a policy that writes more than the champion, the improvement at equal length must be proven too: a
+    positive estimate alone let one that only writes more through in half of its duels. Raises
+    ValueError below two blocks or three rows, where no standard error exists.
     """
     if len(rows) < max(3, 2 * block_size(plan)):
         raise ValueError("confirmation needs at least two blocks and three rows")
@@ -50,13 +50,12 @@ def confirm(
     bound = mean - GAIN_QUANTILE * error
     slices = slice_results(rows, plan)
     extra = np.array([row.extra_tokens for row in rows])
-    equal, equal_error = mean_at_equal_length(d, extra)
     fresh = [row.d_fresh for row in rows if row.d_fresh is not None]
     checks: tuple[tuple[Reason, bool], ...] = (
         ("gain_below_margin", bound > margin),
         ("slice_worse", all(part.lower >= -slice_tolerance for part in slices)),
         ("fresh_judge", not fresh or sum(fresh) > 0.0),
-        ("length", equal - GAIN_QUANTILE * equal_error > 0.0),
+        ("length", holds_at_equal_length(d, extra)),
         ("kl_budget", sum(row.kl for row in rows) / len(rows) <= kl_budget),
     )
     failed = next((reason for reason, holds in checks if not holds), None)
@@ -73,6 +72,18 @@ def slice_results(rows: Sequence[Row], plan: Plan) -> tuple[SliceResult, ...]:
         lower = max(-1.0, mean - SLICE_QUANTILE * error)
         results.append(SliceResult(name=name, prompts=len(means) * counts[name], mean=mean, lower=lower))
     return tuple(results)
+
+
+def holds_at_equal_length(d: Floats, extra_tokens: Floats) -> bool:
+    """Whether the gain cannot be had by writing more; asked only of a policy that does write more.
+
+    A policy that answers more briefly is left alone, as judges that prefer brief answers are: ending in
+    time is a skill, and answers below the reference range are gated already.
+    """
+    if float(extra_tokens.mean()) <= 0.0:
+        return True
+    mean, error = mean_at_equal_length(d, extra_tokens)
+    return mean - GAIN_QUANTILE * error > 0.0
 
 
 def mean_at_equal_length(d: Floats, extra_tokens: Floats) -> tuple[float, float]:

@@ -61,6 +61,16 @@ def test_longer_answers_alone_do_not_win(make_row, make_blocks):
     assert confirm(rows, PLAN, **CONDITIONS).failed == "length"
 
 
+def test_briefer_answers_are_no_ground_for_suspicion(make_row, make_blocks):
+    """The whole gain comes with answers that end in time: all of it would vanish at equal length."""
+    extra = np.random.default_rng(0).integers(-12, 2, 128)
+    rows = [
+        make_row(float(-tokens) / 40, row.slice, extra_tokens=float(tokens))
+        for row, tokens in zip(rows_of(make_blocks([0.0] * 128)), extra, strict=True)
+    ]
+    assert confirm(rows, PLAN, **CONDITIONS).failed is None
+
+
 def test_kl_beyond_the_budget_fails(make_blocks):
     assert check(make_blocks([0.2] * 128, kl=10.01)).failed == "kl_budget"
     assert check(make_blocks([0.2] * 128, kl=10.0)).failed is None
