@@ -17,9 +17,9 @@ from shared.checkpoints.download import download
 from shared.checkpoints.stores import NotServed, open_store
 from shared.errors import AgonError, Rejection, TransientError
 from shared.models.manifest import Manifest
-from shared.types import Digest, Hotkey, RoundNumber
+from shared.types import Digest, Hotkey
 from validator.house import House
-from validator.ledger import rounds, submissions
+from validator.ledger import submissions
 from validator.ledger.tables import Submission
 
 log = structlog.get_logger()
@@ -46,6 +46,10 @@ async def fetch(house: House, submission: Submission) -> None:
     except TransientError as error:
         log.warning("fetch failed", hotkey=submission.hotkey, code=error.code, error=error.message)
         await house.ledger.do(submissions.set_back, key, error)
+    except Exception as error:  # the border: one miner's bytes must not stop the validator
+        log.exception("fetch broke", hotkey=submission.hotkey)
+        ours = AgonError("internal", f"cannot admit the files: {type(error).__name__}: {error}")
+        await house.ledger.do(submissions.set_back, key, ours)
     else:
         await house.ledger.do(submissions.admit, key, admitted.manifest, admitted.tensor_root)
 
@@ -62,14 +66,27 @@ def _fetch_files(house: House, submission: Submission) -> Admitted:
     return Admitted(fetched.manifest, admission.tensor_root)
 
 
+async def restore(house: House, model: str) -> None:
+    """Bring a checkpoint that was admitted back into the cache, if its files have gone.
+
+    Raises TransientError when that fails: it was whole once, so the miner is not at fault.
+    """
+    if house.weights_of(model).is_dir():
+        return
+    submission = await house.ledger.do(submissions.of_model, model)
+    try:
+        await asyncio.to_thread(_fetch_files, house, submission)
+    except Rejection as error:
+        message = f"{model} is no longer in the cache nor at its place: {error.message}"
+        raise TransientError("store_unreachable", message) from error
+    log.info("checkpoint restored", model=model)
+
+
 async def _not_there(house: House, submission: Submission, error: AgonError) -> None:
     """Wait while the fetch window is open; afterwards the submission was withheld."""
     key = (submission.hotkey, submission.commit_block)
     reason = Rejection(error.code, error.message)
-    number = RoundNumber(submission.round or 0)
-    row = await house.ledger.do(rounds.round_row, house.rules.digest, number)
-    opened = max(row.close_block, row.slotted_block or 0)
-    if house.head <= opened + house.rules.schedule.fetch_blocks:
+    if house.head <= (submission.fetch_from or 0) + house.rules.schedule.fetch_blocks:
         await house.ledger.do(submissions.wait_for_files, key, reason)
         return
     log.info("submission withheld", hotkey=submission.hotkey)

@@ -42,6 +42,8 @@ class House:
     """Content-addressed checkpoints."""
     head: int = 0
     """Newest finalised block seen by this process."""
+    chain_checked: bool = False
+    """Whether this process has seen that the chain still holds what the ledger knows of it."""
     scoring: asyncio.Task[None] | None = None
     draws: dict[RoundNumber, DrawnBlocks] = field(default_factory=dict)
     weight_state: str = "none"

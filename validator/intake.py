@@ -13,7 +13,7 @@ import structlog
 from shared.chain.client import ChainClient
 from shared.chain.commitment import LOG_PREFIX, parse_commitment
 from shared.chain.records import CommitmentRecord, Head
-from shared.errors import Rejection
+from shared.errors import AgonError, Rejection
 from shared.evaluation.prompts import round_seed
 from shared.types import Netuid, RoundNumber
 from validator.house import House
@@ -29,8 +29,23 @@ async def intake(house: House, head: Head) -> None:
     house.head = max(house.head, head.number)
     schedule = house.rules.schedule
     number = await house.ledger.do(rounds.next_round)
+    if not house.chain_checked or schedule.close(number) + 1 <= head.number:
+        await _require_same_chain(house, head)
     while schedule.close(number) + 1 <= head.number and await _take_round(house, number):
         number = RoundNumber(number + 1)
+
+
+async def _require_same_chain(house: House, head: Head) -> None:
+    """Raises AgonError `chain_mismatch` when the newest written close has another hash by now."""
+    newest = await house.ledger.do(rounds.newest_round, house.rules.digest)
+    if newest is not None and newest.close_block > head.number:
+        return
+    if newest is not None:
+        found = await house.chain.block_hash(newest.close_block)
+        if found != newest.close_hash:
+            message = f"block {newest.close_block} was {newest.close_hash} and is {found} now"
+            raise AgonError("chain_mismatch", message)
+    house.chain_checked = True
 
 
 async def _take_round(house: House, number: RoundNumber) -> bool:

@@ -6,7 +6,10 @@ the loop can die anywhere and be started again. A background failure ends the pr
 
 from __future__ import annotations
 
+import structlog
+
 from shared.chain.records import Head
+from shared.errors import TransientError
 from validator.house import House
 from validator.intake import intake
 from validator.ledger import rounds
@@ -14,11 +17,16 @@ from validator.scoring import score_next, work_off
 from validator.settling import settle
 from validator.weighing import weigh
 
+log = structlog.get_logger()
+
 
 async def run(house: House) -> None:
     """Follow the chain until cancelled."""
     async for head in house.chain.finalised():
-        await advance(house, head)
+        try:
+            await advance(house, head)
+        except TransientError as error:  # the chain did not answer; what is due stays due
+            log.warning("head not worked off", block=head.number, code=error.code, error=error.message)
 
 
 async def advance(house: House, head: Head) -> None:
@@ -31,7 +39,7 @@ async def advance(house: House, head: Head) -> None:
 
 async def run_once(house: House) -> None:
     """Do everything that is due at the present head, to the end, and stop."""
-    head = await house.chain.head()
+    head = await house.chain.finalised_head()
     await intake(house, head)
     before, now = None, await _progress(house)
     while now != before:

@@ -13,16 +13,16 @@ import structlog
 
 from shared.dueling import SampleKey, Seeds, Side, duel_row, fresh_difference, seeds_of
 from shared.errors import AgonError, Rejection, TransientError
-from shared.evaluation.prompts import draw
 from shared.models.evidence import Sample
 from shared.models.prompt import Prompt
 from shared.models.verdict import Verdict
 from shared.scoring import Job
 from shared.stats.duel import Carry, More, Terms, decide, look_at
 from shared.stats.rows import Block, Row
-from shared.types import Digest, PromptId, RoundNumber, SliceName
-from validator.fetching import fetch
-from validator.house import DrawnBlocks, House
+from shared.types import Digest, RoundNumber, SliceName
+from validator.drawing import draw_of
+from validator.fetching import fetch, restore
+from validator.house import House
 from validator.ledger import duels, rounds, submissions
 from validator.ledger.duels import NewRow
 from validator.ledger.tables import DuelRecord, DuelRowRecord, RoundRow
@@ -31,6 +31,9 @@ log = structlog.get_logger()
 
 PREFETCH_PROMPTS = 32
 """Prompts answered at once: enough rows to fill a batch, and one identity check."""
+
+OUR_FAULTS = frozenset({"judge_non_finite", "judge_invalid", "child_failed", "base_unavailable"})
+"""What a look may fail of without ending the process: the duel is tried again, then parked."""
 
 
 async def score_next(house: House) -> None:
@@ -66,6 +69,8 @@ async def _work_on(house: House, row: RoundRow) -> bool:
         return True
     if row.state == "slotted":
         return await _start_duels(house, row)
+    if await house.ledger.do(duels.join_duels, house.rules.digest, RoundNumber(row.number)):
+        return True
     playing = await house.ledger.do(duels.duels_in_play, "open")
     if playing:
         await _advance(house, playing[0])
@@ -87,11 +92,15 @@ async def _advance(house: House, duel: DuelRecord) -> None:
     key = (duel.hotkey, duel.commit_block)
     try:
         await _look(house, duel)
-    except Rejection as rejection:
-        log.info("submission rejected in its duel", duel=duel.id, code=rejection.code)
-        await house.ledger.do(submissions.reject, key, rejection)
     except AgonError as error:
-        if error.code not in {"judge_non_finite", "child_failed"} and not isinstance(error, TransientError):
+        if isinstance(error, Rejection) and error.code == "non_finite_policy":
+            log.info("submission rejected in its duel", duel=duel.id, code=error.code)
+            await house.ledger.do(submissions.reject, key, error)
+            return
+        if isinstance(error, Rejection):
+            # admission found these bytes well formed, so they were damaged here
+            error = TransientError("child_failed", f"the files of {duel.challenger}: {error.message}")
+        if error.code not in OUR_FAULTS and not isinstance(error, TransientError):
             raise
         log.warning("duel set back", duel=duel.id, code=error.code, error=error.message)
         await house.ledger.do(submissions.set_back, key, error)
@@ -138,13 +147,16 @@ async def _answer(house: House, duel: DuelRecord, more: More, *, position: int, 
     """Rows for the next `more.blocks` blocks of the round's draw, answered and scored where they are not."""
     number, size = RoundNumber(duel.round), house.rules.block_prompts
     start, ahead = taken // size, max(more.blocks, PREFETCH_PROMPTS // size)
-    blocks = (await _draw_of(house, number))[start : start + ahead]
+    blocks = (await draw_of(house, number))[start : start + ahead]
     wanted = [prompt for block in blocks[: more.blocks] for prompt in block]
     prompts = [prompt for block in blocks for prompt in block]
     seed = Digest((await house.ledger.do(rounds.round_row, house.rules.digest, number)).seed)
     ours, theirs = seeds_of(house.rules, seed, prompts)
     challenger = await _samples(house, duel.challenger, prompts, wanted, ours)
-    champion = await _samples(house, duel.champion, prompts, wanted, theirs)
+    try:
+        champion = await _samples(house, duel.champion, prompts, wanted, theirs)
+    except Rejection as error:  # it was scored before: not the challenger's fault
+        raise TransientError("child_failed", f"the champion {duel.champion}: {error.message}") from error
     rows = []
     for offset, prompt in enumerate(wanted):
         row = duel_row(
@@ -171,27 +183,10 @@ async def _samples(
     if needed <= found.keys():
         return found
     by_id = {prompt.id: prompt for prompt in prompts}
+    await restore(house, model)
     missing = [key for key in keys if key not in found]
     jobs = [Job(by_id[prompt], seed) for _, prompt, seed in missing]
     scored = await asyncio.to_thread(house.bench.evaluate, house.weights_of(model), jobs)
     fresh = dict(zip(missing, scored, strict=True))
     await house.ledger.do(duels.keep_samples, fresh)
     return found | fresh
-
-
-async def _draw_of(house: House, number: RoundNumber) -> DrawnBlocks:
-    """The round's draw: fresh prompts only, as long as one round may ever need."""
-    if number not in house.draws:
-        used: set[PromptId] = set()
-        for earlier in await house.ledger.do(rounds.played_before, number):
-            used |= {prompt.id for block in await _draw_of(house, earlier) for prompt in block}
-        seed = Digest((await house.ledger.do(rounds.round_row, house.rules.digest, number)).seed)
-        counts = house.rules.duel.prompts
-        house.draws[number] = draw(
-            house.bundle.pools,
-            {part.name: part.weight for part in house.rules.slices},
-            seed,
-            used,
-            (counts.max + counts.gain) // house.rules.block_prompts,
-        )
-    return house.draws[number]

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from shared.models.evidence import DuelRow
 from shared.models.merkle import merkle_root
 from shared.models.statement import SlotOutcome, SlotReport, StatementBody
+from shared.models.verdict import Verdict
 from shared.models.wire import canonical_json, digest_bytes
 from shared.signing import sign
 from shared.types import Digest, Hotkey, RoundNumber
@@ -22,7 +23,7 @@ from validator.house import House
 from validator.ledger import duels, rounds, settlements
 from validator.ledger.rounds import Source
 from validator.ledger.settlements import Crown
-from validator.ledger.tables import DuelRecord, RoundRow, Submission
+from validator.ledger.tables import RoundRow, Submission
 
 log = structlog.get_logger()
 
@@ -32,8 +33,11 @@ OUTCOME_OF_STATE: dict[str, SlotOutcome] = {
     "rejected": "rejected",
     "withheld": "withheld",
     "parked": "parked",
+    "slotted": "parked",
+    "admitted": "parked",
 }
-"""States of a submission that are its outcome, whatever its duel says."""
+"""States of a submission that are its outcome, whatever its duel says. At the end of a round `slotted`
+and `admitted` are older ones that came back from being parked and wait for the next round's duels."""
 
 
 async def settle(house: House) -> None:
@@ -44,10 +48,10 @@ async def settle(house: House) -> None:
     number = RoundNumber(row.number)
     if await house.ledger.do(settlements.unfinished, number):
         return
-    if await _waits_for_parked(house, number):
-        return
     reports = await house.ledger.do(_report_slots, number)
     crown = first_crown(reports)
+    if crown is not None and await _is_held_up(house, number, crown):
+        return
     statement = sign(await _account(house, row, reports, crown), house.signer)
     await house.ledger.do(
         settlements.settle_round,
@@ -61,11 +65,10 @@ async def settle(house: House) -> None:
         log.info("round settled", round=number, slots=len(reports), crowned=crown.hotkey if crown else None)
 
 
-async def _waits_for_parked(house: House, number: RoundNumber) -> bool:
-    """Whether a parked submission still holds up the crown: for one round at most."""
-    parked = await house.ledger.do(settlements.parked)
+async def _is_held_up(house: House, number: RoundNumber, crown: Crown) -> bool:
+    """Whether a parked submission of earlier priority still holds up the crown: for one round at most."""
     limit = house.rules.schedule.close(RoundNumber(number + 1))
-    return any((item.round or 0) <= number for item in parked) and house.head <= limit
+    return house.head <= limit and await house.ledger.do(settlements.held_up, number, crown)
 
 
 def first_crown(reports: Sequence[SlotReport]) -> Crown | None:
@@ -84,24 +87,25 @@ def _report(session: Session, submission: Submission) -> SlotReport:
     duel = duels.newest_duel(session, submission)
     evidence = [] if duel is None else duels.evidence_of(session, duel)
     verdict = None if duel is None else settlements.verdict_of(duel)
+    outcome, code = _end_of(submission, verdict)
     return SlotReport(
         hotkey=Hotkey(submission.hotkey),
         commit_block=submission.commit_block,
         digest=Digest(submission.digest) if submission.digest else None,
         model=Digest(submission.model) if submission.model else None,
-        outcome=_outcome(submission, duel),
-        code=verdict.reason if verdict else submission.code,
+        outcome=outcome,
+        code=code,
         verdict=verdict,
         duel=duel.id if duel else None,
         rows_root=rows_root(evidence) if duel else None,
     )
 
 
-def _outcome(submission: Submission, duel: DuelRecord | None) -> SlotOutcome:
+def _end_of(submission: Submission, verdict: Verdict | None) -> tuple[SlotOutcome, str | None]:
+    """What the statement says of a submission, and why."""
     if submission.state in OUTCOME_OF_STATE:
-        return OUTCOME_OF_STATE[submission.state]
-    verdict = settlements.verdict_of(duel) if duel else None
-    return "carried" if verdict is None else verdict.outcome
+        return OUTCOME_OF_STATE[submission.state], submission.code
+    return ("carried", None) if verdict is None else (verdict.outcome, verdict.reason)
 
 
 def rows_root(evidence: Sequence[DuelRow]) -> Digest:

@@ -48,6 +48,9 @@ async def weigh(house: House, head: Head) -> None:
         return
     owner = await house.chain.owner_hotkey(house.netuid)
     number = _age_base(house, head)
+    if all(neuron.hotkey != owner for neuron in neurons):
+        await _wait(house, f"the subnet owner's hotkey {owner}, which the unearned share goes to, has no uid")
+        return
     records = await house.ledger.do(settlements.records_of)
     vector = vector_of(records, house.rules.payout, number, neurons, owner)
     if not await _is_due(house, head, us, vector):
@@ -83,11 +86,11 @@ def _age_base(house: House, head: Head) -> RoundNumber:
 
 
 async def _is_due(house: House, head: Head, us: Neuron, vector: Vector) -> bool:
-    known = await house.ledger.do(outbox.newest_confirmed)
     since = head.number - us.last_update
     if since < await house.chain.weights_rate_limit(house.netuid):
         return False
-    same = known is not None and {int(uid): weight for uid, weight in known.uids.items()} == vector.uids
+    # the chain, not the outbox, says what counts: a vector that was given up may have landed late
+    same = await house.chain.weights_row(house.netuid, us.uid) == vector.uids
     stale = since >= await house.chain.activity_cutoff_blocks(house.netuid) // 2
     return not same or stale
 
@@ -108,6 +111,7 @@ async def _send(house: House, row_id: int, vector: Vector) -> None:
         log.warning("weights refused", code=error.code, error=error.message)
         await house.ledger.do(outbox.finish_set, row_id, confirmed=False, reason=error.message)
         return
+    house.weight_state = "submitted"
     await house.ledger.do(outbox.mark_submitted, row_id)
     log.info("weights submitted", uids=len(vector.uids))
 

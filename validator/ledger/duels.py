@@ -7,8 +7,9 @@ whole state of the test is these rows, so a kill at any point costs at most one 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -21,7 +22,7 @@ from shared.models.verdict import Verdict
 from shared.stats.eprocess import alpha_share
 from shared.types import Digest, RoundNumber
 from validator.ledger.tables import DuelRecord, DuelRowRecord, Reign, RoundRow, SampleRow, Submission
-from validator.ledger.transitions import head_of, move, tell
+from validator.ledger.transitions import forgive, head_of, move, tell
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,30 @@ def open_duels(session: Session, rules: Competition, number: RoundNumber) -> Non
     reign = open_reign(session, rules.digest)
     _end_duels_against_others(session, reign.model)
     challengers = _challengers(session, reign.model)
+    carried = session.scalars(select(DuelRecord).where(DuelRecord.state == "carried")).all()
     slots = (row.slots or 0) + sum(1 for item in challengers if item.round != number)
     if slots:
         row.trial = _trials(session, rules.digest, reign.from_round) + 1
-        alpha = alpha_share(rules.duel.alpha, row.trial, slots, rules.duel.horizon_rounds)
+        row.alpha = alpha_share(rules.duel.alpha, row.trial, slots, rules.duel.horizon_rounds)
         for submission in challengers:
-            _open(session, submission, reign.model, number, alpha)
-    for duel in session.scalars(select(DuelRecord).where(DuelRecord.state == "carried")):
+            _open(session, submission, reign.model, number, row.alpha)
+    for duel in carried:
         duel.state, duel.round = "open", number
+    # slots count even when every one was rejected: a parked one may yet take prompts, on any validator
+    row.drawn = slots > 0 or bool(carried)
     row.champion, row.state = reign.model, "dueling"
+
+
+def join_duels(session: Session, competition: str, number: RoundNumber) -> bool:
+    """Open the duels of slots that were parked when the round's duels began; False if there are none.
+
+    They were counted in the round's alpha, and take its prompts from the start.
+    """
+    row = session.get_one(RoundRow, (competition, number))
+    late = [item for item in _challengers(session, row.champion or "") if item.round == number]
+    for submission in late:
+        _open(session, submission, row.champion or "", number, row.alpha or 0.0)
+    return bool(late)
 
 
 def open_reign(session: Session, competition: str) -> Reign:
@@ -178,7 +194,10 @@ def keep_samples(session: Session, samples: dict[SampleKey, Sample]) -> None:
 def take_rows(session: Session, duel: str, rows: Sequence[NewRow], log_wealth: float) -> None:
     """Append one look's rows, and the evidence before them. `ledger_conflict` off the prefix."""
     record = session.get_one(DuelRecord, duel)
+    if record.state != "open":
+        raise AgonError("ledger_conflict", f"duel {duel} is {record.state}, and takes no rows")
     record.log_wealth, number = log_wealth, record.round
+    forgive(session.get_one(Submission, (record.hotkey, record.commit_block)))
     have = session.scalar(select(func.count()).where(DuelRowRecord.duel == duel)) or 0
     if [item.row.position for item in rows] != list(range(have, have + len(rows))):
         raise AgonError("ledger_conflict", f"rows of duel {duel} do not continue at position {have}")
@@ -207,13 +226,19 @@ def take_rows(session: Session, duel: str, rows: Sequence[NewRow], log_wealth: f
 
 def evidence_of(session: Session, duel: DuelRecord) -> list[DuelRow]:
     """The full rows of a duel, rebuilt from its row keys and the scored completions."""
-    return [_rebuild(session, duel, row) for row in rows_of(session, duel.id)]
+    prompts = select(DuelRowRecord.prompt).where(DuelRowRecord.duel == duel.id)
+    stored = select(SampleRow).where(
+        SampleRow.model.in_((duel.challenger, duel.champion)), SampleRow.prompt.in_(prompts)
+    )
+    samples = {(row.model, row.prompt, row.seed): row.body for row in session.scalars(stored)}
+    return [_rebuild(duel, row, samples) for row in rows_of(session, duel.id)]
 
 
-def _rebuild(session: Session, duel: DuelRecord, row: DuelRowRecord) -> DuelRow:
+def _rebuild(
+    duel: DuelRecord, row: DuelRowRecord, samples: Mapping[tuple[str, str, int], dict[str, Any]]
+) -> DuelRow:
     def side(model: str, seeds: Sequence[int]) -> tuple[Sample, ...]:
-        bodies = (session.get_one(SampleRow, (model, row.prompt, seed)).body for seed in seeds)
-        return tuple(Sample.model_validate(body) for body in bodies)
+        return tuple(Sample.model_validate(samples[model, row.prompt, seed]) for seed in seeds)
 
     return DuelRow.model_validate(
         {

@@ -24,13 +24,6 @@ def open_set(session: Session) -> WeightSet | None:
     return session.scalars(select(WeightSet).where(WeightSet.state.in_(OPEN))).one_or_none()
 
 
-def newest_confirmed(session: Session) -> WeightSet | None:
-    """The weights that are on chain, as far as we know."""
-    return session.scalars(
-        select(WeightSet).where(WeightSet.state == "confirmed").order_by(WeightSet.id.desc()).limit(1)
-    ).first()
-
-
 def plan_set(
     session: Session,
     round_number: int,

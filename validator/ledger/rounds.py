@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shared.chain.commitment import Commitment
-from shared.errors import Rejection
+from shared.errors import AgonError, Rejection
 from shared.models.competition import Competition
 from shared.models.wire import DigestField, digest_bytes
 from shared.stats.queue import Candidate, finished_cooldown, free_after, slots, withheld_cooldown
@@ -22,7 +22,6 @@ from shared.types import BlockNumber, Digest, Hotkey, RoundNumber
 from validator.ledger.tables import (
     CompetitionRow,
     DuelRecord,
-    DuelRowRecord,
     Meta,
     Record,
     Reign,
@@ -66,10 +65,17 @@ def see_head(session: Session, number: int, now_s: int) -> None:
 
 
 def enter_competition(session: Session, rules: Competition, base_model: str) -> None:
-    """Put a competition in force: its rules, and the base model as first champion. Repeats are no-ops."""
+    """Put a competition in force: its rules, and the base model as first champion. Repeats are no-ops.
+
+    Raises AgonError `chain_mismatch` when the ledger holds another competition: its rounds and the ages
+    of its records count from another block.
+    """
     digest = rules.digest
     if session.get(CompetitionRow, digest) is not None:
         return
+    other = session.scalars(select(CompetitionRow.digest)).first()
+    if other is not None:
+        raise AgonError("chain_mismatch", f"the ledger belongs to competition {other}, not to {digest}")
     head = head_of(session)
     session.add(CompetitionRow(digest=digest, rules=rules.model_dump(mode="json"), created_block=head))
     session.add(
@@ -91,7 +97,7 @@ def write_round(session: Session, competition: str, close: Close, live: Sequence
         return
     for item in live:
         _record(session, competition, close.round, item)
-    _expire_replaced(session, {(item.hotkey, item.commit_block) for item in live})
+    _mark_gone(session, {(item.hotkey, item.commit_block) for item in live}, close.round)
     session.add(
         RoundRow(
             competition=competition,
@@ -130,10 +136,18 @@ def _record(session: Session, competition: str, number: RoundNumber, item: Live)
     tell(session, f"submission.{row.state}", hotkey=item.hotkey, digest=row.digest)
 
 
-def _expire_replaced(session: Session, live: set[tuple[Hotkey, int]]) -> None:
-    for row in session.scalars(select(Submission).where(Submission.state == "waiting")):
+def _mark_gone(session: Session, live: set[tuple[Hotkey, int]], number: RoundNumber) -> None:
+    """Note what a close no longer holds. An earlier round, slotted later, may still give it a slot."""
+    waiting = select(Submission).where(Submission.state == "waiting", Submission.gone_round.is_(None))
+    for row in session.scalars(waiting):
         if (row.hotkey, row.commit_block) not in live:
-            move(session, row, "expired", reason="replaced or deregistered before it got a slot")
+            row.gone_round = number
+
+
+def _expire_gone(session: Session, number: RoundNumber) -> None:
+    gone = select(Submission).where(Submission.state == "waiting", Submission.gone_round <= number)
+    for row in session.scalars(gone):
+        move(session, row, "expired", reason="replaced or deregistered before it got a slot")
 
 
 def oldest_open_round(session: Session, competition: str) -> RoundRow | None:
@@ -146,11 +160,18 @@ def oldest_open_round(session: Session, competition: str) -> RoundRow | None:
     ).first()
 
 
+def newest_round(session: Session, competition: str) -> RoundRow | None:
+    """The last round that intake has written."""
+    rows = select(RoundRow).where(RoundRow.competition == competition)
+    return session.scalars(rows.order_by(RoundRow.number.desc()).limit(1)).first()
+
+
 def give_slots(session: Session, rules: Competition, number: RoundNumber) -> None:
     """Give the round its slots from the waiting commitments of its close; everything else waits on."""
     row = session.get_one(RoundRow, (rules.digest, number))
     if row.state != "open":
         return
+    _expire_gone(session, number)
     waiting = session.scalars(
         select(Submission).where(Submission.state == "waiting", Submission.seen_round <= number)
     ).all()
@@ -164,8 +185,10 @@ def give_slots(session: Session, rules: Competition, number: RoundNumber) -> Non
     for rank, place in enumerate(chosen):
         submission = session.get_one(Submission, (place.hotkey, place.commit_block))
         submission.round, submission.rank = number, rank
+        # a window that passed while we were away, or still at an earlier round, is given again
+        submission.fetch_from = max(row.close_block, head_of(session))
         move(session, submission, "slotted", round=number, rank=rank)
-    row.slots, row.state, row.slotted_block = len(chosen), "slotted", head_of(session)
+    row.slots, row.state = len(chosen), "slotted"
 
 
 def _busy(session: Session) -> set[str]:
@@ -175,14 +198,17 @@ def _busy(session: Session) -> set[str]:
 
 
 def _free_rounds(session: Session) -> dict[str, RoundNumber]:
-    """First round that each hotkey may compete in after the submissions that ended so far."""
+    """First round that each hotkey may compete in after its submissions that ended.
+
+    Only those that held a slot count; a malformed commitment had none and used nothing up.
+    """
     crowned = {
         (duel.hotkey, duel.commit_block)
         for duel in session.scalars(select(DuelRecord).join(Record, Record.duel == DuelRecord.id))
     }
     ended = session.scalars(
         select(Submission)
-        .where(Submission.settled_round.is_not(None))
+        .where(Submission.settled_round.is_not(None), Submission.round.is_not(None))
         .order_by(Submission.settled_round, Submission.commit_block)
     )
     history: dict[str, list[tuple[RoundNumber, str]]] = {}
@@ -214,7 +240,11 @@ def round_row(session: Session, competition: str, number: RoundNumber) -> RoundR
     return session.get_one(RoundRow, (competition, number))
 
 
-def played_before(session: Session, number: RoundNumber) -> list[RoundNumber]:
-    """Earlier rounds whose draws were used: their prompts are spent."""
-    query = select(DuelRowRecord.round).where(DuelRowRecord.round < number).distinct()
-    return [RoundNumber(item) for item in sorted(session.scalars(query))]
+def drawn_rounds(session: Session, competition: str, until: RoundNumber) -> list[tuple[RoundNumber, Digest]]:
+    """Number and seed of every round up to and with `until` whose draw counts as used, in order."""
+    query = (
+        select(RoundRow.number, RoundRow.seed)
+        .where(RoundRow.competition == competition, RoundRow.number <= until, RoundRow.drawn)
+        .order_by(RoundRow.number)
+    )
+    return [(RoundNumber(number), Digest(seed)) for number, seed in session.execute(query)]

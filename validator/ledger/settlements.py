@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shared.models.competition import Competition
@@ -38,7 +38,7 @@ def unfinished(session: Session, number: RoundNumber) -> bool:
             Submission,
             (Submission.hotkey == DuelRecord.hotkey) & (Submission.commit_block == DuelRecord.commit_block),
         )
-        .where(DuelRecord.state == "open", Submission.state != "parked")
+        .where(DuelRecord.state == "open", Submission.state == "dueling")
     )
     waiting = select(Submission.hotkey).where(
         Submission.round == number, Submission.state.in_(("slotted", "admitted"))
@@ -46,21 +46,36 @@ def unfinished(session: Session, number: RoundNumber) -> bool:
     return session.scalar(open_duels.limit(1)) is not None or session.scalar(waiting.limit(1)) is not None
 
 
-def parked(session: Session) -> list[Submission]:
-    """Submissions set aside for a fault that is not the miner's, in priority order."""
-    query = select(Submission).where(Submission.state == "parked").order_by(Submission.round, Submission.rank)
-    return list(session.scalars(query))
+def held_up(session: Session, number: RoundNumber, crown: Crown) -> bool:
+    """Whether a submission of this round that comes before the crown's is parked.
+
+    "Of this round" are its slots and the older ones whose duels take prompts from it; one that was
+    parked in an earlier round has been waited for already.
+    """
+    winner = session.get_one(DuelRecord, crown.duel)
+    crowned = session.get_one(Submission, (winner.hotkey, winner.commit_block))
+    query = (
+        select(Submission, DuelRecord.round)
+        .outerjoin(
+            DuelRecord,
+            (Submission.hotkey == DuelRecord.hotkey)
+            & (Submission.commit_block == DuelRecord.commit_block)
+            & (DuelRecord.state == "open"),
+        )
+        .where(Submission.state == "parked")
+    )
+    return any(
+        number in {submission.round, duel_round}
+        and (submission.round, submission.rank) < (crowned.round, crowned.rank)
+        for submission, duel_round in session.execute(query)
+    )
 
 
 def participants(session: Session, number: RoundNumber) -> list[Submission]:
-    """Submissions that the round's statement tells of: its slots, and older ones still dueling."""
+    """Submissions that the round's statement tells of: its slots, and older ones that had not ended."""
     query = (
         select(Submission)
-        .where(
-            Submission.round <= number,
-            Submission.settled_round.is_(None),
-            or_(Submission.round == number, Submission.state.in_(("dueling", "parked", "rejected"))),
-        )
+        .where(Submission.round <= number, Submission.settled_round.is_(None))
         .order_by(Submission.round, Submission.rank)
     )
     return list(session.scalars(query))

@@ -13,13 +13,16 @@ from shared.errors import AgonError, Rejection
 from shared.models.manifest import Manifest
 from shared.types import Digest
 from validator.ledger.tables import DuelRecord, Submission, Tensors
-from validator.ledger.transitions import head_of, move
+from validator.ledger.transitions import forgive, head_of, move
 
 Key = tuple[str, int]
 """Hotkey and commit block: the name of a submission."""
 
 MAX_ATTEMPTS = 5
 """Tries of a step that fails for no fault of the miner's before the submission is parked."""
+
+REPLACEABLE = ("admitted", "dueling", "parked")
+"""States in which a copy that was fetched before its original can still be rejected."""
 
 
 def in_slots(session: Session, round_number: int, *states: str) -> list[Submission]:
@@ -31,6 +34,12 @@ def in_slots(session: Session, round_number: int, *states: str) -> list[Submissi
             .order_by(Submission.rank)
         )
     )
+
+
+def of_model(session: Session, model: str) -> Submission:
+    """The first submission that was admitted with this manifest digest."""
+    query = select(Submission).where(Submission.model == model)
+    return session.scalars(query.order_by(Submission.commit_block).limit(1)).one()
 
 
 def due_fetches(session: Session) -> list[Submission]:
@@ -45,13 +54,20 @@ def due_fetches(session: Session) -> list[Submission]:
 
 
 def admit(session: Session, key: Key, manifest: Manifest, tensor_root: Digest) -> None:
-    """Admit a verified checkpoint. An exact duplicate of another hotkey's tensors is rejected, naming it."""
+    """Admit a verified checkpoint. An exact duplicate of another hotkey's tensors is rejected, naming it.
+
+    The earlier commit is the original, whichever was fetched first.
+    """
     submission = session.get_one(Submission, key)
     first = session.get(Tensors, tensor_root)
     if first is not None and first.hotkey != submission.hotkey:
-        owner = f"{first.hotkey} at block {first.commit_block}"
-        reject(session, key, Rejection("duplicate", f"these exact tensors were committed by {owner}"))
-        return
+        other = session.get_one(Submission, (first.hotkey, first.commit_block))
+        if _age(other) < _age(submission):
+            reject(session, key, _duplicate_of(other))
+            return
+        if other.state in REPLACEABLE:
+            reject(session, (other.hotkey, other.commit_block), _duplicate_of(submission))
+        first.hotkey, first.commit_block = submission.hotkey, submission.commit_block
     if first is None:
         session.add(
             Tensors(
@@ -63,8 +79,18 @@ def admit(session: Session, key: Key, manifest: Manifest, tensor_root: Digest) -
         )
     submission.model = manifest.digest
     submission.manifest = manifest.model_dump(mode="json")
-    submission.attempts, submission.next_try_block = 0, 0
+    forgive(submission)
     move(session, submission, "admitted", model=manifest.digest)
+
+
+def _age(submission: Submission) -> tuple[int, int, int]:
+    """Order of commits: by block, then by the priority that the chain's seeds gave them."""
+    return submission.commit_block, submission.round or 0, submission.rank or 0
+
+
+def _duplicate_of(original: Submission) -> Rejection:
+    owner = f"{original.hotkey} at block {original.commit_block}"
+    return Rejection("duplicate", f"these exact tensors were committed by {owner}")
 
 
 def reject(session: Session, key: Key, rejection: Rejection) -> None:
@@ -114,6 +140,8 @@ def resume_parked(session: Session) -> bool:
         )
     )
     state = "dueling" if dueling else "slotted" if submission.model is None else "admitted"
+    if state == "slotted":
+        submission.fetch_from = head_of(session)  # we could not look while the window was open
     move(session, submission, state)
     return True
 

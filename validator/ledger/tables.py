@@ -79,12 +79,14 @@ class RoundRow(Table):
     seed: Mapped[str]
     slots: Mapped[int | None]
     """n_r: slots given to this round; none before the round before it is settled."""
-    slotted_block: Mapped[int | None]
-    """Head when the slots were given: the fetch window never ends sooner than its length after it."""
     source: Mapped[str]
     state: Mapped[str] = mapped_column(default="open")
     trial: Mapped[int | None]
     """t: how many rounds of the reign have had duels, this one included; none without duels."""
+    alpha: Mapped[float | None]
+    """Error budget of each duel that begins in this round; none without duels."""
+    drawn: Mapped[bool] = mapped_column(default=False)
+    """Whether the round's draw counts as used up: fixed when its duels start, by what all validators know."""
     champion: Mapped[str | None]
     """Model that the duels of this round are against; none before they start."""
     __table_args__ = (CheckConstraint("state in ('open','slotted','dueling','settled')", name="state"),)
@@ -101,6 +103,8 @@ class Submission(Table):
     """Committed digest; none when the commitment was malformed."""
     locator: Mapped[str | None]
     seen_round: Mapped[int]
+    gone_round: Mapped[int | None]
+    """First round at whose close it was live no more; such a round and later ones give it no slot."""
     round: Mapped[int | None]
     """Round that gave it a slot; none while it waits."""
     rank: Mapped[int | None]
@@ -114,6 +118,8 @@ class Submission(Table):
     fault: Mapped[str | None]
     attempts: Mapped[int] = mapped_column(default=0)
     next_try_block: Mapped[int] = mapped_column(default=0)
+    fetch_from: Mapped[int | None]
+    """Block that its fetch window counts from: the close, or later when we could not look before."""
     settled_round: Mapped[int | None]
     """Round in whose statement it ended."""
     __table_args__ = (

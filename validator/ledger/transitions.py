@@ -15,7 +15,7 @@ from validator.ledger.tables import Event, Meta, Submission
 MOVES: dict[str, frozenset[str]] = {
     "waiting": frozenset({"slotted", "expired"}),
     "slotted": frozenset({"admitted", "rejected", "withheld", "parked"}),
-    "parked": frozenset({"slotted", "admitted", "dueling"}),
+    "parked": frozenset({"slotted", "admitted", "dueling", "rejected"}),
     "admitted": frozenset({"dueling", "parked", "rejected"}),
     "dueling": frozenset({"settled", "parked", "rejected"}),
     "settled": frozenset(),
@@ -34,6 +34,12 @@ def move(session: Session, submission: Submission, state: str, **event: Any) -> 
         raise AgonError("ledger_conflict", f"a submission cannot go from {submission.state} to {state}")
     submission.state = state
     tell(session, f"submission.{state}", hotkey=submission.hotkey, digest=submission.digest, **event)
+
+
+def forgive(submission: Submission) -> None:
+    """Forget the faults on the way, now that a step succeeded: they count in a row, and are no outcome."""
+    submission.attempts, submission.next_try_block = 0, 0
+    submission.code = submission.message = submission.fault = None
 
 
 def tell(session: Session, kind: str, **body: Any) -> None:

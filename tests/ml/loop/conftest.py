@@ -7,47 +7,60 @@ hand, so nothing here waits for a clock.
 from __future__ import annotations
 
 import asyncio
+import random
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import bittensor as bt
 import pytest
 import torch
+from sqlalchemy import select
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import shared.competitions
+from localnet.chain import Chain
 from localnet.genesis import Genesis, create_chain
-from localnet.substrate import LocalSubstrate
-from miner.package import package
-from shared.chain.client import ChainClient
+from miner.package import Package, package
 from shared.chain.commitment import Locator, commitment_digest, encode_commitment
 from shared.chain.connect import connect
 from shared.chain.wallets import hotkey_of
-from shared.checkpoints.bundle import Bundle
+from shared.checkpoints.bundle import Bundle, load_bundle
 from shared.checkpoints.stores import FileStore
 from shared.competition import read_rules
 from shared.evaluation.pools import load_prompt_source, make_pool
-from shared.evaluation.tiny import build_tiny_policy, build_tiny_trunk
+from shared.evaluation.tiny import FOLLOWERS, OPENERS, build_tiny_policy, build_tiny_trunk
+from shared.models.competition import Competition
 from shared.models.prompt import Prompt
 from shared.models.wire import canonical_json
 from shared.settings import Settings
-from shared.types import Hotkey, JudgeName, Netuid, SliceName
+from shared.types import Digest, Hotkey, JudgeName, Netuid, RoundNumber, SliceName
 from validator.building import Ingredients, build_bundle
 from validator.house import House
+from validator.judge_training import Answer, CorruptionMix, JudgeRecipe, corrupt, train_judge
+from validator.ledger.tables import Table
 from validator.owner import SubnetWish, init_subnet
 from validator.publishing import log_place, publish_competition
 from validator.wiring import open_house
 
-ROLES = ("owner", "validator", "first", "second", "third", "fourth")
+T = TypeVar("T", bound=Table)
+ROLES = ("owner", "validator", "first", "second", "third", "fourth", "fifth")
+ROUND_BLOCKS = 60
 SLICES = (SliceName("instruct"), SliceName("constraints"))
 RULES = read_rules(Path(shared.competitions.__path__[0]) / "demo.toml")
 SMALL = {
     **RULES,
     "name": "tiny",
-    "schedule": {"start_block": 0, "round_blocks": 20, "fetch_blocks": 4, "grace_blocks": 1, "slots": 4},
+    "schedule": {
+        "start_block": 0,
+        "round_blocks": ROUND_BLOCKS,
+        "fetch_blocks": 4,
+        "grace_blocks": 1,
+        "slots": 3,
+    },
     "sampling": {
         **RULES["sampling"],
         "engine": {"dtype": "float32", "threads": 1, "batch": 64},
@@ -70,15 +83,19 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A judge with one label over a random trunk: it likes some answers more than others."""
-    from transformers import BertConfig, BertForSequenceClassification
-
-    target = tmp_path_factory.mktemp("tiny-judge")
-    build_tiny_trunk(3, target)
-    torch.manual_seed(3)
-    config = BertConfig.from_pretrained(target, num_labels=1)
-    BertForSequenceClassification(config).save_pretrained(target)
-    return target
+    """A judge trained for a second to prefer one plain sentence over loops and rambling."""
+    home, source, rng = tmp_path_factory.mktemp("tiny-judge"), load_prompt_source(), random.Random(3)
+    build_tiny_trunk(3, home / "trunk")
+    answers = []
+    for prompt in make_pool(source, SLICES[0], "public", 96):
+        thing = source.words.with_article(prompt.id.rsplit("-", 1)[1])
+        opener = rng.choice(OPENERS).format(thing=thing, Thing=thing[0].upper() + thing[1:])
+        answers.append(Answer(prompt.text, opener))
+    mix = CorruptionMix(
+        weights={"looped": 1, "padded": 2}, kept=(0.5, 0.9), loop_words=(3, 6), filler=FOLLOWERS
+    )
+    recipe = JudgeRecipe(frozen_trunk=False, epochs=2, learning_rate=2e-3)
+    return train_judge(home / "trunk", corrupt(answers, mix, 3), home / "judge", 3, recipe)
 
 
 @pytest.fixture(scope="session")
@@ -151,36 +168,91 @@ def _chat(tokenizer: object, prompt: Prompt, answer: str) -> str:
 class Arena:
     """One subnet on one chain, with the hands of every role."""
 
+    root: Path
     settings: Settings
     wallets: dict[str, bt.Wallet]
-    netuid: Netuid
-    bundle: Path
+    bundle: Bundle
+
+    @classmethod
+    def at(cls, root: Path) -> Arena:
+        """The arena whose files lie below `root`."""
+        wallets = {name: bt.Wallet(name, "default", str(root / "wallets")) for name in ROLES}
+        settings = Settings.load(
+            network="embedded",
+            localnet=root / "chain.db",
+            wallet="validator",
+            wallet_path=root / "wallets",
+            state=root / "state",
+            store=root / "store",
+            bundle=root / "bundle",
+            netuid=1,
+        )
+        return cls(root, settings, wallets, load_bundle(root / "bundle"))
+
+    def copy(self, root: Path) -> Arena:
+        """The same world as it stands, somewhere else; nothing may have it open."""
+        shutil.copytree(self.root, root)
+        return Arena.at(root)
+
+    @property
+    def rules(self) -> Competition:
+        return self.bundle.rules
+
+    @property
+    def netuid(self) -> Netuid:
+        return self.settings.require_netuid()
 
     def hotkey(self, role: str) -> Hotkey:
         return hotkey_of(self.wallets[role])
 
     def advance(self, blocks: int) -> int:
         """Seal blocks; returns the new head."""
+        chain = Chain(self.settings.localnet)
+        try:
+            return chain.advance(blocks)
+        finally:
+            chain.close()
 
-        async def run() -> int:
-            substrate = LocalSubstrate(self.settings.localnet)
-            await substrate.connect()
-            await asyncio.to_thread(substrate.advance, blocks)
-            head = await substrate.block_number()
-            await substrate.close()
-            return head
+    def advance_to(self, block: int) -> None:
+        """Seal blocks up to `block`."""
+        self.advance(max(0, block - self.head()))
 
-        return asyncio.run(run())
+    def close_round(self, number: int) -> None:
+        """Seal blocks until a round's close is known, its seed too."""
+        self.advance_to(self.rules.schedule.close(RoundNumber(number)) + 1)
 
-    async def submit(self, chain: ChainClient, role: str, weights: Path, competition: str) -> str:
-        """Commit and publish a checkpoint directory at once; returns the committed digest."""
-        packed = package(weights, self.settings.state / "packed" / role)
-        self.settings.store.mkdir(parents=True, exist_ok=True)
-        FileStore(self.settings.store, role).publish(packed.path, packed.manifest)
-        digest = commitment_digest(competition, packed.manifest.digest, self.hotkey(role))  # type: ignore[arg-type]
-        text = encode_commitment(digest, Locator("file", role))
-        await chain.commit(self.wallets[role], self.netuid, text)
+    def head(self) -> int:
+        return self.advance(0)
+
+    async def commit(self, role: str, text: str) -> None:
+        """Put any text into a role's commitment slot."""
+        async with connect(self.settings) as chain:
+            await chain.commit(self.wallets[role], self.netuid, text)
+
+    async def submit(
+        self, role: str, weights: Path, *, publish: bool = True, place: str | None = None
+    ) -> Digest:
+        """Commit to a checkpoint directory and publish it at once; returns the committed digest."""
+        name = place or role
+        packed = self.pack(role, weights)
+        digest = commitment_digest(self.rules.digest, packed.manifest.digest, self.hotkey(role))
+        await self.commit(role, encode_commitment(digest, Locator("file", name)))
+        if publish:
+            self.publish(name, packed)
         return digest
+
+    def pack(self, role: str, weights: Path) -> Package:
+        """The checkpoint as `agon-miner package` makes it."""
+        return package(weights, self.root / "packed" / f"{role}-{weights.name}")
+
+    def publish(self, place: str, packed: Package) -> None:
+        """Put a package where its locator points."""
+        FileStore(self.settings.store, place).publish(packed.path, packed.manifest)
+
+    async def all_of(self, house: House, table: type[T]) -> list[T]:
+        """Every row of a table, by key."""
+        keys = table.__table__.primary_key.columns
+        return await house.ledger.do(lambda session: list(session.scalars(select(table).order_by(*keys))))
 
     @asynccontextmanager
     async def house(self) -> AsyncIterator[House]:
@@ -189,43 +261,37 @@ class Arena:
             yield house
 
 
-@pytest.fixture
-def arena(tmp_path: Path, tiny_bundle: Bundle) -> Arena:
-    """A fresh chain with a started subnet, a staked validator with a permit, and a published competition."""
-    wallets = {name: bt.Wallet(name, "default", str(tmp_path / "wallets")) for name in ROLES}
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Bundle) -> Arena:
+    """A chain with a started subnet, a staked validator with a permit, and a published competition."""
+    root = tmp_path_factory.mktemp("template") / "world"
+    root.mkdir()
+    wallets = {name: bt.Wallet(name, "default", str(root / "wallets")) for name in ROLES}
     for wallet in wallets.values():
         wallet.create_new_coldkey(use_password=False, suppress=True)
         wallet.create_new_hotkey(use_password=False, suppress=True)
     funds = {wallet.coldkeypub.ss58_address: 10_000 * 10**9 for wallet in wallets.values()}
-    chain_file = tmp_path / "chain.db"
-    create_chain(chain_file, Genesis.preset("dev", block_time_s=0, entropy_seed="loop", extra=funds))
-    bundle = tmp_path / "bundle"
-    shutil.copytree(tiny_bundle.root, bundle)
-    settings = Settings.load(
-        network="embedded",
-        localnet=chain_file,
-        wallet="validator",
-        wallet_path=tmp_path / "wallets",
-        state=tmp_path / "state",
-        store=tmp_path / "store",
-        bundle=bundle,
-        netuid=1,
-    )
-    netuid = asyncio.run(_set_up(settings, wallets, bundle))
-    world = Arena(settings, wallets, netuid, bundle)
-    return world
+    create_chain(root / "chain.db", Genesis.preset("dev", block_time_s=0, entropy_seed="loop", extra=funds))
+    shutil.copytree(tiny_bundle.root, root / "bundle")
+    asyncio.run(_set_up(Arena.at(root)))
+    return Arena.at(root)
 
 
-async def _set_up(settings: Settings, wallets: dict[str, bt.Wallet], bundle: Path) -> Netuid:
-    async with connect(settings) as chain:
-        plan = await init_subnet(chain, wallets["owner"], SubnetWish(round_blocks=20))
-        assert plan.netuid is not None
-        netuid = plan.netuid
+@pytest.fixture
+def arena(tmp_path: Path, template: Arena) -> Arena:
+    """A world of one's own, in the first round."""
+    return template.copy(tmp_path / "world")
+
+
+async def _set_up(arena: Arena) -> None:
+    arena.settings.store.mkdir()
+    async with connect(arena.settings) as chain:
+        owner = arena.wallets["owner"]
+        plan = await init_subnet(chain, owner, SubnetWish(round_blocks=ROUND_BLOCKS))
+        assert plan.netuid == arena.netuid
         for role in ROLES[1:]:
-            await chain.register(wallets[role], netuid)
-        await chain.add_stake(wallets["validator"], netuid, 100, hotkey_of(wallets["validator"]))
-        substrate = LocalSubstrate(settings.localnet)
-        await asyncio.to_thread(substrate.advance, 25)
-        place = log_place(settings, hotkey_of(wallets["owner"]))
-        await publish_competition(chain, wallets["owner"], netuid, bundle, place)
-    return netuid
+            await chain.register(arena.wallets[role], arena.netuid)
+        await chain.add_stake(arena.wallets["validator"], arena.netuid, 100, arena.hotkey("validator"))
+        arena.advance(25)
+        place = log_place(arena.settings, arena.hotkey("owner"))
+        await publish_competition(chain, owner, arena.netuid, arena.root / "bundle", place)

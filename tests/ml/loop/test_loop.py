@@ -6,12 +6,12 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+import pytest
 
 from shared.chain.connect import connect
 from shared.models.statement import Signed
 from shared.signing import verify
-from validator.ledger.tables import DuelRecord, Record, Reign, StatementRow, Submission, WeightSet
+from validator.ledger.tables import DuelRecord, Record, Reign, StatementRow, WeightSet
 from validator.loop import run_once
 
 
@@ -22,56 +22,33 @@ def test_a_better_policy_is_crowned_and_paid_and_a_worse_one_is_not(
 
 
 async def _play(arena: Any, better: Path, worse: Path) -> None:
-    async with connect(arena.settings) as chain:
-        rules = await _rules(arena)
-        await arena.submit(chain, "first", better, rules)
-        await arena.submit(chain, "second", worse, rules)
-    await asyncio.to_thread(arena.advance, 60)
+    await arena.submit("first", better)
+    await arena.submit("second", worse)
+    first, second = arena.hotkey("first"), arena.hotkey("second")
+    arena.close_round(0)
     async with arena.house() as house:
+        arena.advance(2)
         await run_once(house)
-        states = await house.ledger.do(_states)
-        assert states == {arena.hotkey("first"): "settled", arena.hotkey("second"): "settled"}
-        outcomes = await house.ledger.do(_outcomes)
-        print(outcomes)
-        assert outcomes[arena.hotkey("first")][0] == "won"
-        assert outcomes[arena.hotkey("second")][0] in {"lost", "unproven"}
-        records = await house.ledger.do(lambda s: list(s.scalars(select(Record))))
-        assert [record.hotkey for record in records] == [arena.hotkey("first")]
-        reigns = await house.ledger.do(lambda s: list(s.scalars(select(Reign).order_by(Reign.seq))))
-        assert [reign.hotkey for reign in reigns] == [None, arena.hotkey("first")]
-        statements = await house.ledger.do(lambda s: list(s.scalars(select(StatementRow))))
-        for row in statements:
-            verify(Signed(body=row.body, author=row.author, signature=row.signature))
-        await asyncio.to_thread(arena.advance, 1)
+        verdicts = {row.hotkey: row.verdict for row in await arena.all_of(house, DuelRecord)}
+        assert verdicts[first]["outcome"] == "won", verdicts[first]
+        assert verdicts[second]["outcome"] in {"lost", "unproven"}
+        (record,) = await arena.all_of(house, Record)
+        assert (record.hotkey, record.gain, record.round) == (first, verdicts[first]["gain"], 0)
+        reigns = await arena.all_of(house, Reign)
+        assert [(row.hotkey, row.from_round, row.to_round) for row in reigns] == [
+            (None, 0, 0),
+            (first, 1, None),
+        ]
+        (statement,) = await arena.all_of(house, StatementRow)
+        verify(Signed(body=statement.body, author=statement.author, signature=statement.signature))
+        arena.advance(1)
         await run_once(house)
-        sets = await house.ledger.do(lambda s: list(s.scalars(select(WeightSet))))
-        assert [row.state for row in sets][:1] == ["confirmed"]
-    await asyncio.to_thread(arena.advance, 25)
+        (weights,) = await arena.all_of(house, WeightSet)
+        share = min(1.0, record.gain / arena.rules.payout.full_gain)
+        assert weights.state == "confirmed"
+        assert weights.vector == pytest.approx({first: share, arena.hotkey("owner"): 1 - share})
+    arena.advance(25)
     async with connect(arena.settings) as chain:
         incentive = {n.hotkey: n.incentive for n in await chain.neurons(arena.netuid)}
-        print(incentive)
-        assert incentive[arena.hotkey("first")] > 0.1
-        assert incentive[arena.hotkey("second")] == 0
-
-
-async def _rules(arena: Any) -> str:
-    from shared.competition import load_competition
-
-    return load_competition(arena.bundle / "competition.json").digest
-
-
-def _states(session: Any) -> dict[str, str]:
-    return {row.hotkey: row.state for row in session.scalars(select(Submission))}
-
-
-def _outcomes(session: Any) -> dict[str, tuple[str, str, int, float]]:
-    return {
-        row.hotkey: (
-            row.verdict["outcome"],
-            row.verdict["reason"],
-            row.verdict["prompts"],
-            row.verdict["mean"],
-        )
-        for row in session.scalars(select(DuelRecord))
-        if row.verdict
-    }
+    assert incentive[first] == pytest.approx(share, abs=1e-3)
+    assert incentive[second] == 0
