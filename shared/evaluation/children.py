@@ -6,6 +6,7 @@ rewards are checked for length, range and finiteness before anything else sees t
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -31,6 +32,7 @@ from shared.types import JudgeName
 START_TIMEOUT_S = 120.0
 ANSWER_TIMEOUT_S = 3600.0
 CLOSE_TIMEOUT_S = 5.0
+CLOSE_POLL_S = 0.05
 TEXT_PER_TOKEN = 512
 """Most characters of text that one token can stand for."""
 _REJECTIONS = frozenset({"non_finite_policy", "architecture_mismatch", "header_invalid"})
@@ -97,9 +99,22 @@ class Child:
                 raise TransientError("child_failed", f"{self._command[-1]}: {error}") from error
 
     def close(self) -> None:
-        """End the child: first by closing its stdin, then by SIGKILL to its process group."""
-        with self._lock:
+        """End the child: first by closing its stdin, then by SIGKILL to its process group.
+
+        A call under way is not waited for: its child is killed, and it raises `child_failed`.
+        """
+        while not self._lock.acquire(timeout=CLOSE_POLL_S):
+            self._kill()  # again and again: the call may be at the point of starting its child
+        try:
             self._end()
+        finally:
+            self._lock.release()
+
+    def _kill(self) -> None:
+        process = self._process
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
     def _start(self) -> None:
         self._end()
