@@ -21,6 +21,7 @@ import typer
 from pydantic import BaseModel
 
 from shared.errors import USAGE_CODES, AgonError
+from shared.logs import set_up_logs
 
 P = ParamSpec("P")
 
@@ -76,11 +77,12 @@ def command(function: Callable[P, Any]) -> Callable[P, Any]:
 
     Runs the function (an async one in a fresh event loop). An AgonError is printed on stderr, or as JSON
     on stdout when the command's `as_json` parameter is set, and ends the process with its exit code.
-    Other exceptions are bugs and pass.
+    Other exceptions are bugs and pass. Log lines go to stderr, so that stdout stays free for data.
     """
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> Any:
+        set_up_logs("console")
         try:
             result = function(*args, **kwargs)
             return asyncio.run(result) if inspect.iscoroutine(result) else result

@@ -110,12 +110,13 @@ def serve(
     ledger: LedgerOption = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on. [env: AGON_API_HOST]")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on. [env: AGON_API_PORT]")] = None,
+    block_time: Annotated[float, typer.Option(help="Seconds per block of the chain, for /health.")] = 12.0,
 ) -> None:
     """Serve scores, verdicts and statements over HTTP, read-only; holds no key."""
     settings = Settings.load(state=state, ledger=ledger, api_host=host, api_port=port)
     from validator.serving import serve as serve_api
 
-    serve_api(settings.ledger_url, settings.api_host, settings.api_port)
+    serve_api(settings.ledger_url, settings.api_host, settings.api_port, block_time_s=block_time)
 
 
 @app.command()
