@@ -51,7 +51,7 @@ class DpoConfig(BaseModel, frozen=True, extra="forbid"):
     epochs: int = Field(default=1, ge=1)
     batch: int = Field(default=8, ge=1)
     """Pairs per optimiser step."""
-    learning_rate: float = Field(default=2e-4, gt=0)
+    learning_rate: float = Field(default=3e-4, gt=0)
     beta: float = Field(default=0.1, gt=0)
     """Strength of the pull back to the policy that training starts from."""
     lora_rank: int = Field(default=16, ge=1)
