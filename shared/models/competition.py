@@ -236,6 +236,8 @@ class Competition(Wire):
             raise ValueError("judge names must be unique")
         if any(part.kind == "judges" for part in self.slices) and not self.judges:
             raise ValueError("a slice is scored by judges but there are none")
+        if self.duel.prompts.gain < 2 * self.block_prompts:
+            raise ValueError("prompts.gain must be two blocks at least: a standard error needs them")
         for count in ("look", "min", "max", "gain"):
             if getattr(self.duel.prompts, count) % self.block_prompts:
                 raise ValueError(f"prompts.{count} must be a whole number of blocks of {self.block_prompts}")

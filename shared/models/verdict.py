@@ -67,3 +67,14 @@ class Verdict(Wire):
     """Mean KL to the base over all rows, nats per completion."""
     extra_tokens: float
     """Mean length difference to the champion, tokens."""
+
+    def published(self) -> Verdict:
+        """The verdict as it is told while its rows are sealed: slice numbers to 0.01.
+
+        Finer means over few prompts would let a miner read single scores off them.
+        """
+        slices = tuple(
+            part.model_copy(update={"mean": round(part.mean, 2), "lower": round(part.lower, 2)})
+            for part in self.slices
+        )
+        return self.model_copy(update={"slices": slices})

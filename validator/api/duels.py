@@ -75,18 +75,9 @@ def summarise_duel(facts: DuelFacts) -> DuelSummary:
             "alpha": row.alpha,
             "threshold": -math.log(row.alpha),
             "opens_at_block": opens_at,
-            "verdict": None if stored is None else round_slices(stored),
+            "verdict": None if stored is None else stored.published(),
         }
     )
-
-
-def round_slices(verdict: Verdict) -> Verdict:
-    """The verdict with slice numbers to 0.01."""
-    slices = tuple(
-        part.model_copy(update={"mean": round(part.mean, 2), "lower": round(part.lower, 2)})
-        for part in verdict.slices
-    )
-    return verdict.model_copy(update={"slices": slices})
 
 
 def view_duel(facts: DuelFacts, d: Sequence[float], root: str | None) -> DuelView:
