@@ -168,7 +168,7 @@ def load_policy(base: Path, weights: Path | None = None) -> Policy:
             base, dtype=torch.float32, local_files_only=True, trust_remote_code=False, use_safetensors=True
         )
         tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise AgonError("base_unavailable", f"cannot load the base model at {base}: {error}") from error
     if weights is not None and weights.resolve() != base.resolve():
         _replace_tensors(model, base / WEIGHTS_NAME, weights / WEIGHTS_NAME)

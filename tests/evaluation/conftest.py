@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared.evaluation.children import Child
+from shared.evaluation.child import Child
 
 HONEST = """
 from shared.evaluation.child_process import serve

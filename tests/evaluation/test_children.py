@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from shared.errors import AgonError, Rejection, TransientError
-from shared.evaluation.children import Child, JudgeChild, SampleJob, SamplerChild
+from shared.evaluation.child import Child
+from shared.evaluation.children import JudgeChild, SampleJob, SamplerChild
 from shared.models.competition import Engine, SampleCounts, Sampling, SamplingLimits
 
 Start = Callable[..., Child]
@@ -143,7 +144,7 @@ def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
         "serve('fake', lambda request: {'pid': os.getpid()}, isolate=True)\n"
     )
     parent = (
-        "import sys\nfrom shared.evaluation.children import Child\n"
+        "import sys\nfrom shared.evaluation.child import Child\n"
         f"child = Child([sys.executable, {str(fake)!r}], {{}})\n"
         "print(child.call({'op': 'x'})['pid'], flush=True)\nsys.stdin.read()\n"
     )

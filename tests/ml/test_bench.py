@@ -48,7 +48,7 @@ def prompts(name: SliceName, count: int) -> list[Prompt]:
 
 
 def rules(sampling: Sampling, references: dict[SliceName, Reference]) -> Competition:
-    counts = PromptCounts(look=2, min=2, max=4, carried_rounds=1, gain=2, identity=2)
+    counts = PromptCounts(look=2, min=2, max=4, carried_rounds=1, gain=4, identity=2)
     return Competition(
         name="tiny",
         schedule=Schedule(start_block=0, round_blocks=10, fetch_blocks=2, grace_blocks=1, slots=1),
