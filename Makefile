@@ -12,6 +12,7 @@ TINY ?= 0
 JOBS ?= 2
 
 export OMP_NUM_THREADS ?= 1
+export OMP_WAIT_POLICY ?= PASSIVE
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
@@ -39,7 +40,7 @@ check: setup  ## ruff, mypy strict, import contracts
 	$(BIN)/lint-imports
 
 demo: setup  ## policies compete on this machine, offline; SEED=1, TINY=1 for two-layer models
-	$(BIN)/python scripts/demo.py --seed $(SEED) $(if $(filter 1,$(TINY)),--tiny)
+	unset OMP_NUM_THREADS; $(BIN)/python scripts/demo.py --seed $(SEED) $(if $(filter 1,$(TINY)),--tiny)
 
 clean:  ## forget everything but the source
 	rm -rf $(VENV) .agon .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

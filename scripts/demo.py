@@ -77,6 +77,8 @@ def environment(root: Path) -> dict[str, str]:
         "AGON_STORE": str(root / "store"),
         "AGON_STATE": str(root / "state"),
         "HF_HUB_OFFLINE": "1",
+        # idle threads that spin slow a busy machine down many times over
+        "OMP_WAIT_POLICY": "PASSIVE",
         "TOKENIZERS_PARALLELISM": "false",
     }
 
