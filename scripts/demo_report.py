@@ -30,8 +30,9 @@ def write_summary(play: Play) -> dict[str, Any]:
         "model": play.parts["source"],
         "competition": play.rules.digest,
         "roles": {role: describe_role(play.submission(role)) for role in MINERS},
-        "weights": {name_of(play, hotkey): share for hotkey, share in weights["vector"].items()},
-        "incentive": {name_of(play, hotkey): share for hotkey, share in incentive.items() if share > 0},
+        "hotkeys": dict(play.cast.hotkeys),
+        "weights": weights["vector"],
+        "incentive": {hotkey: share for hotkey, share in incentive.items() if share > 0},
         "judges": [{"name": name, **play.reports[name]} for name in LABELS],
         "training": play.reports["training"],
         "hostile": play.reports["hostile"],
@@ -40,9 +41,10 @@ def write_summary(play: Play) -> dict[str, Any]:
     return summary
 
 
-def name_of(play: Play, hotkey: str) -> str:
-    """The role behind a hotkey."""
-    return next((role for role, key in play.cast.hotkeys.items() if key == hotkey), hotkey)
+def share_of(summary: dict[str, Any], table: str, role: str) -> float:
+    """A role's share of `weights` or `incentive`."""
+    share: float = summary[table].get(summary["hotkeys"][role], 0.0)
+    return share
 
 
 def describe_role(item: dict[str, Any]) -> dict[str, Any]:
@@ -96,8 +98,8 @@ def print_report(console: Console, play: Play, summary: dict[str, Any]) -> None:
             interval,
             str(found.get("prompts", "")),
             "" if gain is None else f"{gain:.3f}",
-            f"{summary['weights'].get(role, 0):.3f}",
-            f"{summary['incentive'].get(role, 0):.3f}",
+            f"{share_of(summary, 'weights', role):.3f}",
+            f"{share_of(summary, 'incentive', role):.3f}",
         )
     console.print(table)
     stages = ", ".join(f"{name} {seconds:.0f}" for name, seconds in summary["stages"].items())
@@ -113,7 +115,7 @@ def print_report(console: Console, play: Play, summary: dict[str, Any]) -> None:
 
 def judge_summary(console: Console, summary: dict[str, Any]) -> int:
     """0 when the honest miner, and no other miner, holds incentive."""
-    paid = {role for role in MINERS if summary["incentive"].get(role, 0) > 0}
+    paid = {role for role in MINERS if share_of(summary, "incentive", role) > 0}
     if paid == {"honest"} and summary["roles"]["honest"]["verdict"] == "won":
         console.print("[green]the honest miner won and is paid; no other miner is[/]")
         return 0

@@ -54,8 +54,9 @@ def require_fair_end(summary: dict[str, Any], hostile_code: str) -> None:
     low, high = roles["honest"]["interval"]
     assert low < roles["honest"]["mean"] < high
     assert roles["honest"]["gain"] > 0
-    assert summary["incentive"].keys() - {"owner"} == {"honest"}
-    assert summary["weights"].keys() - {"owner"} == {"honest"}
+    hotkeys = summary["hotkeys"]
+    assert summary["incentive"].keys() - {hotkeys["owner"]} == {hotkeys["honest"]}
+    assert summary["weights"].keys() - {hotkeys["owner"]} == {hotkeys["honest"]}
     assert sum(summary["weights"].values()) == pytest.approx(1.0)
     assert {judge["name"] for judge in summary["judges"]} == {"proxy", "held-out"}
     assert summary["seconds"] == pytest.approx(sum(summary["stages"].values()), abs=0.1)
