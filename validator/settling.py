@@ -48,7 +48,7 @@ async def settle(house: House) -> None:
     number = RoundNumber(row.number)
     if await house.ledger.do(settlements.unfinished, number):
         return
-    reports = await house.ledger.do(_report_slots, number)
+    reports = await house.ledger.do(report_slots, number)
     crown = first_crown(reports)
     if crown is not None and await _is_held_up(house, number, crown):
         return
@@ -79,7 +79,8 @@ def first_crown(reports: Sequence[SlotReport]) -> Crown | None:
     return None
 
 
-def _report_slots(session: Session, number: RoundNumber) -> tuple[SlotReport, ...]:
+def report_slots(session: Session, number: RoundNumber) -> tuple[SlotReport, ...]:
+    """What the statement of a round will say of each submission, in priority order."""
     return tuple(_report(session, item) for item in settlements.participants(session, number))
 
 

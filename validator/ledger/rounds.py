@@ -123,11 +123,11 @@ def _record(session: Session, competition: str, number: RoundNumber, item: Live)
         commit_block=item.commit_block,
         competition=competition,
         seen_round=number,
-        state="waiting",
+        state="rejected" if isinstance(item.content, Rejection) else "waiting",
         created_block=head_of(session),
     )
     if isinstance(item.content, Rejection):
-        row.state, row.settled_round = "rejected", number
+        row.settled_round = number
         row.code, row.message = item.content.code, item.content.message
         row.fault = str(item.content.fault)
     else:
