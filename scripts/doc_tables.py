@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from shared.errors import CODES, USAGE_CODES, Fault
+from shared.models.api import Provable
 from shared.settings import Settings
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -52,12 +53,20 @@ def network_codes() -> str:
     return _codes(("code", "what to do"), Fault.NETWORK)
 
 
+def provable_fields() -> str:
+    """What `competition show` prints about the numbers of the rules."""
+    fields = Provable.model_fields.items()
+    described = [(f"`{name}`", field.description) for name, field in fields if field.description]
+    return _table(("field", "meaning"), described)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "settings": settings_table,
     "miner-codes": miner_codes,
     "user-codes": user_codes,
     "validator-codes": validator_codes,
     "network-codes": network_codes,
+    "provable": provable_fields,
 }
 
 
