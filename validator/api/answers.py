@@ -17,7 +17,6 @@ from shared.models.api import (
     CompetitionView,
     DuelView,
     EventPage,
-    Health,
     Leaderboard,
     RoundView,
     SubmissionPage,
@@ -25,6 +24,7 @@ from shared.models.api import (
     WeightsView,
 )
 from shared.models.competition import Competition
+from shared.models.health import Health
 from shared.models.statement import Signed, StatementBody
 from shared.types import Hotkey
 from validator.api import duels, rows, views

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.models.api import (
+from shared.models.competition import Competition
+from shared.models.health import (
     EventRef,
     HeadHealth,
     Health,
@@ -19,7 +20,6 @@ from shared.models.api import (
     WeightsHealth,
     WeightsState,
 )
-from shared.models.competition import Competition
 from shared.types import Hotkey, RoundNumber
 from validator.api.views import view_problem
 from validator.ledger.tables import Event, Meta, RoundRow, Submission, WeightSet

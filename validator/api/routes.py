@@ -17,12 +17,12 @@ from shared.models.api import (
     DuelView,
     ErrorBody,
     EventPage,
-    Health,
     Leaderboard,
     RoundView,
     SubmissionPage,
     WeightsView,
 )
+from shared.models.health import Health
 from shared.models.statement import Signed
 from shared.models.wire import DIGEST_PATTERN
 from validator.api import answers
