@@ -90,10 +90,19 @@ def _fetch(store: Store, binds: Binds, limits: CheckpointLimits, cache: Path) ->
             shutil.rmtree(partial)
             raise
         write_manifest(partial, manifest)
+        _drop_strangers(partial, manifest)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(target, ignore_errors=True)
         partial.rename(target)
     return Fetched(target, manifest)
+
+
+def _drop_strangers(partial: Path, manifest: Manifest) -> None:
+    """Delete what a killed attempt left beside the files: admission would hold it against the miner."""
+    listed = {file.path.split("/")[0] for file in manifest.files} | {MANIFEST_NAME}
+    for path in partial.iterdir():
+        if path.name not in listed:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _require_acceptable(manifest: Manifest, limits: CheckpointLimits) -> None:

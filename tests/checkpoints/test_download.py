@@ -109,6 +109,17 @@ def test_a_torn_partial_file_is_never_held_against_the_miner(
     assert build_manifest(_download(store, manifest, limits, tmp_path).path) == manifest
 
 
+def test_what_a_killed_attempt_left_behind_is_never_held_against_the_miner(
+    store: _Recording, manifest: Manifest, limits: CheckpointLimits, tmp_path: Path
+) -> None:
+    partial = tmp_path / "cache" / "partial" / manifest.digest.removeprefix("sha256:")
+    partial.mkdir(parents=True)
+    (partial / ".manifest.json.4711.partial").write_bytes(b"{")
+    fetched = _download(store, manifest, limits, tmp_path / "cache")
+    listed = {file.path for file in manifest.files} | {"manifest.json"}
+    assert {path.name for path in fetched.path.iterdir()} == listed
+
+
 def test_a_flipped_bit_in_the_store_is_refused_and_leaves_nothing(
     store: _Recording, manifest: Manifest, limits: CheckpointLimits, tmp_path: Path
 ) -> None:
