@@ -99,6 +99,8 @@ def test_runnable_blocks_run(script: str, workplace: Path) -> None:
 
 
 def test_settings_files_in_the_pages_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(("AGON_", "BT_"))]:
+        monkeypatch.delenv(name)
     for block in (block for page in PAGES for block in _blocks(page, "toml")):
         (tmp_path / "agon.toml").write_text(block)
         monkeypatch.setenv("AGON_CONFIG", str(tmp_path / "agon.toml"))
