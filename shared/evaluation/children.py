@@ -123,7 +123,7 @@ def _vocabulary(base: Path) -> int:
 
 
 def _checked_completion(item: Any, rules: Sampling, vocabulary: int) -> Completion:
-    """The completion, if it is one that `icdf-1` could have drawn under `rules`."""
+    """The completion, if it is one that `race-1` could have drawn under `rules`."""
     try:
         completion = Completion.model_validate_json(json.dumps(item), strict=True)
     except (ValidationError, TypeError) as error:

@@ -1,8 +1,9 @@
-"""The seeded sampler `icdf-1` and teacher-forced log-probabilities.
+"""The seeded sampler `race-1` and teacher-forced log-probabilities.
 
 The sampler child runs it, and nothing else decides which tokens a policy answers with. One seed per
-sequence and one uniform per step: a completion depends on policy, prompt and seed, never on the rows
-that happened to run beside it.
+sequence and one exponential race per step: a completion depends on policy, prompt and seed, never on the
+rows that happened to run beside it. Two policies that give nearly the same probabilities draw the same
+token nearly always, which an inverse CDF, where every boundary shifts, does not do.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from shared.errors import Rejection
 from shared.evaluation.hf import Policy
 from shared.models.competition import Sampling
+
+Floats = npt.NDArray[np.float64]
 
 SPARE_COLUMNS = 64
 """Cache columns beyond the longest row: one shift of the buffers in so many steps."""
@@ -47,7 +51,7 @@ class Drawn:
 class _Row:
     index: int
     prompt_tokens: int
-    uniforms: list[float]
+    seed: int
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
 
@@ -57,13 +61,14 @@ class _Row:
         return self.prompt_tokens + len(self.token_ids) - 1
 
 
-def uniforms(seed: int, count: int) -> list[float]:
-    """The first `count` uniforms in [0, 1) of a sequence: Philox4x64-10 with the seed as key, 53 bits each.
+def uniforms(seed: int, step: int, count: int) -> Floats:
+    """`count` uniforms in [0, 1) of one step of a sequence, 53 bits each, float64.
 
-    A counter-based generator (Salmon et al. 2011) is the same on every platform and numpy version.
+    Philox4x64-10 (Salmon et al. 2011) with the seed as key and the step in the counter's second word: the
+    same on every platform and numpy version.
     """
-    raw = np.random.Philox(key=seed).random_raw(count)
-    return [(int(word) >> 11) * 2.0**-53 for word in raw]
+    raw = np.random.Philox(key=seed, counter=step << 64).random_raw(count)
+    return (raw >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 @torch.inference_mode()
@@ -117,7 +122,7 @@ class _Run:
 
     def _row(self, index: int) -> _Row:
         request = self.requests[index]
-        return _Row(index, len(request.prompt_ids), uniforms(request.seed, self.rules.limits.new_tokens))
+        return _Row(index, len(request.prompt_ids), request.seed)
 
     def _step(self) -> None:
         tokens = [row.token_ids[-1] for row in self.rows]
@@ -131,7 +136,7 @@ class _Run:
 
     def _draw(self, logits: Tensor, rows: Sequence[_Row]) -> list[int]:
         """Draw the next token of every row; store the finished ones and return the places of the others."""
-        points = [row.uniforms[len(row.token_ids)] for row in rows]
+        points = np.stack([uniforms(row.seed, len(row.token_ids), logits.shape[1]) for row in rows])
         tokens, logprobs = draw(logits, points, self.rules.temperature)
         open_rows = []
         for place, (row, token, logprob) in enumerate(zip(rows, tokens, logprobs, strict=True)):
@@ -145,17 +150,17 @@ class _Run:
         return open_rows
 
 
-def draw(logits: Tensor, points: Sequence[float], temperature: float) -> tuple[list[int], list[float]]:
-    """Inverse-CDF draw per row: the first token whose cumulative probability exceeds the point.
+def draw(logits: Tensor, points: Floats, temperature: float) -> tuple[list[int], list[float]]:
+    """Exponential race per row: the token whose arrival time -ln(u) / p comes first wins with probability p.
 
-    `logits` [n, vocab]; softmax and cumulative sum in float64. Returns tokens and their log-probabilities.
-    Raises Rejection `non_finite_policy`.
+    `logits` and `points` (the u) are [n, vocab]; softmax and times in float64. This is the Gumbel-max
+    trick (Maddison et al. 2014, "A* Sampling") without its second logarithm. Returns tokens and
+    their log-probabilities. Raises Rejection `non_finite_policy`.
     """
     _require_finite(logits)
     mass = torch.softmax(logits.double() / temperature, dim=-1)
-    cdf = mass.cumsum(-1)
-    wanted = torch.tensor(points, dtype=torch.float64).unsqueeze(1) * cdf[:, -1:]
-    tokens = torch.searchsorted(cdf, wanted, right=True).clamp(max=cdf.shape[1] - 1)
+    times = torch.from_numpy(points).log().neg_()  # infinite where u is 0: that token never arrives
+    tokens = (mass / times).argmax(dim=-1, keepdim=True)
     logprobs = mass.gather(1, tokens).log()
     return tokens[:, 0].tolist(), logprobs[:, 0].tolist()
 

@@ -103,8 +103,8 @@ class Sampling(Wire):
     limits: SamplingLimits
     temperature: float = Field(gt=0)
     samples: SampleCounts
-    sampler: Literal["icdf-1"] = "icdf-1"
-    """Inverse CDF over the whole vocabulary in float64, one uniform per step and sequence."""
+    sampler: Literal["race-1"] = "race-1"
+    """Exponential race over the whole vocabulary in float64, seeded per sequence and step."""
     engine: Engine
     stop_ids: tuple[int, ...] = Field(min_length=1)
 

@@ -70,20 +70,20 @@ def test_a_prompt_without_the_shared_prefix_is_read_whole(base_policy: Policy, s
 
 
 def test_tokens_match_a_plain_forward_pass(base_policy: Policy, sampling: Sampling) -> None:
-    """Every drawn token is the inverse-CDF draw from the model's own logits, read without any cache."""
+    """Every drawn token wins the race over the model's own logits, read without any cache."""
     for asked in requests(base_policy, 6):
         drawn = sample(base_policy, [asked], sampling)[0]
-        points = uniforms(asked.seed, sampling.limits.new_tokens)
         for step, token in enumerate(drawn.token_ids):
             ids = torch.tensor([[*asked.prompt_ids, *drawn.token_ids[:step]]])
             logits = base_policy._model(input_ids=ids).logits[:, -1]
-            assert draw(logits, [points[step]], sampling.temperature)[0] == [token]
+            points = uniforms(asked.seed, step, logits.shape[1])[None]
+            assert draw(logits, points, sampling.temperature)[0] == [token]
 
 
 def test_draws_follow_the_softmax() -> None:
     logits = torch.tensor([[0.0, 1.0, -1.0, 2.0, 0.5, -30.0]])
     count, temperature = 20_000, 0.7
-    points = uniforms(11, count)
+    points = uniforms(11, 0, count * 6).reshape(count, 6)
     tokens, logprobs = draw(logits.expand(count, -1), points, temperature)
     expected = torch.softmax(logits[0].double() / temperature, 0).numpy()
     seen = np.bincount(tokens, minlength=6)
@@ -132,7 +132,7 @@ def test_a_prompt_above_the_limit_is_refused_and_not_cut(base_policy: Policy) ->
 def philox_block(counter: int, key: int) -> list[int]:
     """Philox4x64-10 of Salmon et al. 2011, written out: another machine must draw these words."""
     mask = 2**64 - 1
-    x, k = [counter & mask, 0, 0, 0], [key & mask, 0]
+    x, k = [counter & mask, counter >> 64, 0, 0], [key & mask, 0]
     for _ in range(10):
         low, high = 0xD2E7470EE14C6C93 * x[0], 0xCA5A826395121157 * x[2]
         x = [(high >> 64) ^ x[1] ^ k[0], high & mask, (low >> 64) ^ x[3] ^ k[1], low & mask]
@@ -141,6 +141,15 @@ def philox_block(counter: int, key: int) -> list[int]:
 
 
 def test_uniforms_are_those_of_philox() -> None:
-    seed = 2**53 - 12345
-    words = philox_block(1, seed) + philox_block(2, seed)
-    assert uniforms(seed, 8) == [(word >> 11) / 2**53 for word in words]
+    seed, step = 2**53 - 12345, 3
+    words = philox_block(1 + (step << 64), seed) + philox_block(2 + (step << 64), seed)
+    assert uniforms(seed, step, 8).tolist() == [(word >> 11) / 2**53 for word in words]
+
+
+def test_nearly_equal_policies_draw_the_same_tokens() -> None:
+    """Logits that differ by float noise part the draws about as seldom as the probabilities differ."""
+    generator = np.random.default_rng(5)
+    logits = torch.tensor(generator.normal(0.0, 3.0, (200, 4096)), dtype=torch.float32)
+    noise = torch.tensor(generator.normal(0.0, 1e-4, (200, 4096)), dtype=torch.float32)
+    points = np.stack([uniforms(seed, 0, 4096) for seed in range(200)])
+    assert draw(logits, points, 0.8)[0] == draw(logits + noise, points, 0.8)[0]
