@@ -67,6 +67,7 @@ def make_app(name: str, help: str) -> typer.Typer:
         name=name,
         help=help,
         no_args_is_help=True,
+        rich_markup_mode=None,  # help lines hold [env: NAME], which markup would swallow
         pretty_exceptions_show_locals=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )

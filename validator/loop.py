@@ -32,8 +32,8 @@ async def run(house: House) -> None:
 async def advance(house: House, head: Head) -> None:
     """What one header sets off."""
     await intake(house, head)  # one pinned read per closed round -> submissions
-    await score_next(house)  # start or collect; returns within a block time
     await settle(house)  # evidence -> verdicts, records, statement; strictly in order
+    await score_next(house)  # start or collect; returns within a block time
     await weigh(house, head)  # records -> weights, through the outbox
 
 

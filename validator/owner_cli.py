@@ -6,6 +6,7 @@ paid and asked for, unless `--yes`.
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
 competition_app = make_app("competition", "Build, show and publish the rules of a competition.")
 subnet_app = make_app("subnet", "Plan and set up a subnet of your own.")
 
-RoundOption = Annotated[int, typer.Option(help="Length of the rounds to come, in blocks.")]
-StakeOption = Annotated[float, typer.Option(help="TAO to stake on our own hotkey, for a validator permit.")]
+RoundOption = Annotated[int, typer.Option(help="Length of the rounds to come, in blocks.", min=2)]
+StakeOption = Annotated[float, typer.Option(help="TAO to stake on our hotkey, for a permit.", min=0)]
 
 
 @competition_app.command()
@@ -48,11 +49,11 @@ StakeOption = Annotated[float, typer.Option(help="TAO to stake on our own hotkey
 def build(
     out: Annotated[Path, typer.Option(help="Empty directory for the bundle.")],
     base: Annotated[str, typer.Option(help="pypi:, hf:// or tiny: source, or a directory.")],
-    pools: Annotated[Path, typer.Option(help="Directory with one <slice>.jsonl of held-out prompts each.")],
+    pools: Annotated[Path, typer.Option(help="Directory of held-out prompts, <slice>.jsonl.", exists=True)],
     judge: Annotated[list[str], typer.Option(help="NAME=DIR of a held-out judge; may be repeated.")],
-    reference: Annotated[Path, typer.Option(help="JSONL of prompts for the reference statistics.")],
-    prompts: Annotated[Path, typer.Option(help="JSONL of public training prompts.")],
-    proxy: Annotated[Path | None, typer.Option(help="Directory of the public proxy judge.")] = None,
+    reference: Annotated[Path, typer.Option(help="JSONL of reference prompts.", exists=True)],
+    prompts: Annotated[Path, typer.Option(help="JSONL of public training prompts.", exists=True)],
+    proxy: Annotated[Path | None, typer.Option(help="Directory of the proxy judge.", exists=True)] = None,
     rules: Annotated[Path | None, typer.Option(help="TOML of rules; the demo's by default.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -80,8 +81,8 @@ def build(
 
 def _parse_judge(item: str) -> tuple[JudgeName, Path]:
     name, sign, place = item.partition("=")
-    if not (name and sign and place):
-        raise AgonError("usage", f"--judge takes NAME=DIR, not {item!r}")
+    if not (name and sign and Path(place).is_dir()):
+        raise AgonError("usage", f"--judge takes NAME=DIR of a directory that exists, not {item!r}")
     return JudgeName(name), Path(place)
 
 
@@ -227,6 +228,8 @@ def _settings(
 def _wish(settings: Settings, round_blocks: int, stake: float) -> SubnetWish:
     from validator.owner import SubnetWish
 
+    if not math.isfinite(stake):
+        raise AgonError("usage", f"--stake takes an amount of TAO, not {stake}")
     return SubnetWish(settings.netuid, round_blocks, Decimal(str(stake)))
 
 

@@ -41,7 +41,13 @@ and `admitted` are older ones that came back from being parked and wait for the 
 
 
 async def settle(house: House) -> None:
-    """Settle the oldest open round, once nothing in it is under way any more."""
+    """Settle the oldest open round, once nothing in it is under way any more.
+
+    It waits while the scoring task runs: a submission that comes back from being parked must not slip
+    between the account of a round and its settlement.
+    """
+    if house.scoring is not None and not house.scoring.done():
+        return
     row = await house.ledger.do(rounds.oldest_open_round, house.rules.digest)
     if row is None or row.state != "dueling":
         return
@@ -96,7 +102,7 @@ def _report(session: Session, submission: Submission) -> SlotReport:
         model=Digest(submission.model) if submission.model else None,
         outcome=outcome,
         code=code,
-        verdict=verdict,
+        verdict=verdict.published() if verdict else None,
         duel=duel.id if duel else None,
         rows_root=rows_root(evidence) if duel else None,
     )

@@ -46,6 +46,9 @@ async def weigh(house: House, head: Head) -> None:
     if pending is not None:
         await _resolve(house, head, us, pending)
         return
+    if await house.chain.commit_reveal_enabled(house.netuid):
+        await _wait(house, "commit-reveal is on, and this version sets weights in the open only")
+        return
     owner = await house.chain.owner_hotkey(house.netuid)
     number = _age_base(house, head)
     if all(neuron.hotkey != owner for neuron in neurons):
@@ -87,6 +90,8 @@ def _age_base(house: House, head: Head) -> RoundNumber:
 
 async def _is_due(house: House, head: Head, us: Neuron, vector: Vector) -> bool:
     since = head.number - us.last_update
+    if head.number - await house.ledger.do(outbox.newest_failure) <= GIVE_UP_BLOCKS:
+        return False
     if since < await house.chain.weights_rate_limit(house.netuid):
         return False
     # the chain, not the outbox, says what counts: a vector that was given up may have landed late

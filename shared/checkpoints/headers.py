@@ -98,12 +98,21 @@ def unique_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _parse_json(data: bytes) -> dict[str, Any]:
     try:
-        document = json.loads(data.decode("utf-8"), object_pairs_hook=unique_object)
+        text = data.decode("utf-8")
+        document = json.loads(text, object_pairs_hook=unique_object, parse_int=_strict_int)
+        json.dumps(document, ensure_ascii=False).encode("utf-8")  # a lone surrogate is no text
     except (ValueError, RecursionError) as error:
         _refuse(f"header is not JSON: {error}")
     if not isinstance(document, dict):
         _refuse("header is not a JSON object")
     return document
+
+
+def _strict_int(digits: str) -> int:
+    """Minus zero is an integer to Python and none to the loader that reads the file next."""
+    if digits == "-0":
+        raise ValueError("minus zero")
+    return int(digits)
 
 
 def _check_metadata(metadata: Any) -> None:

@@ -67,8 +67,7 @@ def compresses(text: str) -> bool:
 def is_text(text: str) -> bool:
     """Whether the text says anything: not blank, no special token, broken UTF-8 or control character."""
     bad = any(
-        unicodedata.category(sign) in {"Cc", "Cs", "Co", "Cn"} and sign not in _PLAIN_CONTROLS
-        for sign in text
+        unicodedata.category(sign) in {"Cc", "Cs", "Co"} and sign not in _PLAIN_CONTROLS for sign in text
     )
     return bool(text.strip()) and NOT_TEXT not in text and not bad
 

@@ -27,6 +27,9 @@ Reason = Literal[
     "kl_budget",  # unproven: too far from the base
 ]
 
+PUBLISHED_PROMPTS = 16
+"""Fewest prompts of a slice whose mean is told while its rows are sealed."""
+
 
 class SliceResult(Wire):
     """One slice over the confirmation rows, or over all rows before there are any."""
@@ -69,12 +72,13 @@ class Verdict(Wire):
     """Mean length difference to the champion, tokens."""
 
     def published(self) -> Verdict:
-        """The verdict as it is told while its rows are sealed: slice numbers to 0.01.
+        """The verdict as it is told while its rows are sealed: slice numbers to 0.01, none over few prompts.
 
-        Finer means over few prompts would let a miner read single scores off them.
+        Finer means, or means over fewer prompts, would let a miner read single scores off them.
         """
         slices = tuple(
             part.model_copy(update={"mean": round(part.mean, 2), "lower": round(part.lower, 2)})
             for part in self.slices
+            if part.prompts >= PUBLISHED_PROMPTS
         )
         return self.model_copy(update={"slices": slices})

@@ -115,7 +115,7 @@ def _has_duel(session: Session, submission: Submission, champion: str) -> bool:
 def _open(session: Session, submission: Submission, champion: str, number: RoundNumber, alpha: float) -> None:
     name = f"{submission.hotkey}|{submission.commit_block}|{champion}"
     duel = DuelRecord(
-        id=hashlib.sha256(name.encode()).hexdigest()[:16],
+        id=hashlib.sha256(name.encode()).hexdigest()[:40],
         hotkey=submission.hotkey,
         commit_block=submission.commit_block,
         challenger=submission.model or "",

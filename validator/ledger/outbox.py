@@ -17,11 +17,19 @@ from validator.ledger.tables import WeightSet
 from validator.ledger.transitions import head_of, tell
 
 OPEN = ("planned", "submitted")
+NEVER = -(2**31)
+"""A block before all blocks."""
 
 
 def open_set(session: Session) -> WeightSet | None:
     """The row whose fate is not known yet."""
     return session.scalars(select(WeightSet).where(WeightSet.state.in_(OPEN))).one_or_none()
+
+
+def newest_failure(session: Session) -> int:
+    """Head at which the newest row failed, if it did: a refusal is not repeated at every block."""
+    row = session.scalars(select(WeightSet).order_by(WeightSet.id.desc()).limit(1)).first()
+    return NEVER if row is None or row.state != "failed" else row.done_block or 0
 
 
 def plan_set(
