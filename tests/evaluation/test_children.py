@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,17 @@ def test_a_child_that_reads_nothing_cannot_block_its_parent(start_liar: Start) -
     child = start_liar("import time; time.sleep(3600)", timeout_s=0.2)
     with pytest.raises(TransientError, match="in time"):
         child.call({"op": "work", "ballast": "x" * 2_000_000})
+
+
+def test_closing_does_not_wait_for_the_call_under_way(start_liar: Start) -> None:
+    child = start_liar("import time; time.sleep(3600)", timeout_s=3600)
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(child.call, {"op": "work"})
+        while not call.done():  # the first close may come before the call
+            child.close()
+        with pytest.raises(TransientError, match="child_failed"):
+            call.result()
+    assert child.pid is None
 
 
 def test_a_child_may_report_only_known_faults(start_liar: Start) -> None:
