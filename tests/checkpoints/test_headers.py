@@ -63,6 +63,8 @@ def test_the_library_s_own_files_are_accepted(tmp_path: Path) -> None:
         pytest.param(b'{"t":', 0, id="not JSON"),
         pytest.param(b"\xff\xfe{}", 0, id="not UTF-8"),
         pytest.param(b'{"t":' + b"9" * 5000 + b"}", 0, id="endless number"),
+        pytest.param(b'{"t":{"dtype":"F32","shape":[2],"data_offsets":[-0,8]}}', 8, id="minus zero"),
+        pytest.param({"t": _entry(), "__metadata__": {"a": "\ud800"}}, 8, id="half a character"),
         pytest.param({"t": _entry(), "__metadata__": {"a": 1}}, 8, id="metadata of numbers"),
         pytest.param({"t": _entry(), "__metadata__": []}, 8, id="metadata list"),
         pytest.param({"t": _entry(), "__metadata__": {"a": "x" * 70_000}}, 8, id="metadata too long"),

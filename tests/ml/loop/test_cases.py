@@ -145,6 +145,7 @@ async def _play_winners(arena: Any, better: Path, tmp: Path) -> None:
         await run_once(house)
         (record,) = await arena.all_of(house, Record)
         assert (record.hotkey, record.round) == (first, 1)
+        shutil.rmtree(house.weights_of(record.model))  # a cache: it is fetched again
         alphas = set()
         for number in (2, 3):  # a duel that stays open is carried once, on fresh prompts
             arena.close_round(number)
