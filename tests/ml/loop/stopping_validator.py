@@ -8,11 +8,18 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
 from validator.cli import app
 from validator.ledger.database import Ledger
+
+
+def stop() -> None:
+    """Stop the process, and this thread at once: the signal may reach another thread first."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+    threading.Event().wait()
 
 
 def main() -> None:
@@ -24,10 +31,10 @@ def main() -> None:
         calls += step.__name__ == name
         here = step.__name__ == name and calls == int(count)
         if here and when == "before":
-            os.kill(os.getpid(), signal.SIGSTOP)
+            stop()
         found = run(ledger, step, *args, **more)
         if here and when == "after":
-            os.kill(os.getpid(), signal.SIGSTOP)
+            stop()
         return found
 
     Ledger.run = run_and_stop  # type: ignore[method-assign, assignment]
