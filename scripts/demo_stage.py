@@ -102,7 +102,7 @@ class Stage:
         """End every child that still runs, the last one started first."""
         for name, child in reversed(self._running):
             if child.poll() is None:
-                os.killpg(child.pid, signal.SIGINT)
+                os.killpg(child.pid, signal.SIGTERM)
             try:
                 child.communicate(timeout=STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
