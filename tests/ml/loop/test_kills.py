@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import select as poll
+import shutil
 import signal
 import subprocess
 import sys
@@ -130,15 +131,16 @@ def test_a_validator_killed_again_and_again_ends_as_an_undisturbed_one(
 ) -> None:
     asyncio.run(arena.submit("first", better))
     asyncio.run(arena.submit("second", worse))
-    arena.close_round(0)
-    arena.advance(2)
-    other = arena.copy(tmp_path / "undisturbed")
-
     kill_at(arena, "plan_set", 1, "after")  # written down, never sent
     assert ([row["state"] for row in rows(arena, WeightSet)], sent(arena)) == (["planned"], 0)
     arena.advance(21)
     kill_at(arena, "mark_submitted", 1, "before")  # sent, not noted
     assert ([row["state"] for row in rows(arena, WeightSet)], sent(arena)) == (["failed", "planned"], 1)
+
+    arena.close_round(0)
+    arena.advance(2)
+    other = arena.copy(tmp_path / "undisturbed")
+    shutil.rmtree(other.settings.state)
     kill_at(arena, "take_rows", 1, "after")  # in a duel
     (started,) = [row for row in rows(arena, DuelRecord) if row["hotkey"] == arena.hotkey("first")]
     assert (started["verdict"], len(rows(arena, DuelRowRecord))) == (None, 16)
