@@ -29,8 +29,6 @@ PUBLIC_PROMPTS = 256
 REFERENCE_PROMPTS = 128
 JUDGE_PROMPTS = 160
 HOSTILE_KINDS = ("nan", "pickle", "shape")
-TRAINING: dict[str, Any] = {"learning_rate": 5e-4}
-"""A larger step than the recipe's default: the demo has one epoch of sixty pairs to show an effect in."""
 TINY_TRAINING: dict[str, Any] = {
     "learning_rate": 1.5e-3,
     "threads": 1,
@@ -144,7 +142,7 @@ def honest(
         proxy=loaded.public / "proxy",
         sampling=loaded.rules.sampling,
     )
-    config = DpoConfig(seed=seed, **(TINY_TRAINING if tiny else TRAINING))
+    config = DpoConfig(seed=seed, **(TINY_TRAINING if tiny else {}))
     typer.echo(train_dpo(task, out, config).model_dump_json())
 
 
