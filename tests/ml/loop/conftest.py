@@ -68,7 +68,7 @@ SMALL = {
     },
     "duel": {
         **RULES["duel"],
-        "prompts": {"look": 16, "min": 32, "max": 64, "carried_rounds": 1, "gain": 64, "identity": 16},
+        "prompts": {"look": 16, "min": 32, "max": 128, "carried_rounds": 1, "gain": 64, "identity": 16},
     },
 }
 

@@ -60,22 +60,22 @@ def validator(arena: Any, name: str, count: int, when: str) -> Iterator[subproce
         process.wait()
 
 
-def wait_until(arena: Any, done: Any) -> None:
-    """Seal a block now and then, which wakes the loop, until `done()`."""
+def wait_until(arena: Any, done: Any, *, wake: bool) -> None:
+    """Wait for `done()`; with `wake`, seal a block now and then, so that the loop goes on."""
     limit = time.monotonic() + PATIENCE_S
     woken = time.monotonic()
     while not done():
         assert time.monotonic() < limit, (arena.root / "validator.log").read_text()[-3000:]
-        if time.monotonic() - woken > 1.0:
+        if wake and time.monotonic() - woken > 1.0:
             arena.advance(1)
             woken = time.monotonic()
         poll.select([], [], [], 0.02)
 
 
-def kill_at(arena: Any, name: str, count: int, when: str) -> None:
+def kill_at(arena: Any, name: str, count: int, when: str, *, wake: bool = False) -> None:
     """Run until the transition, kill -9, and see that its children die with it."""
     with validator(arena, name, count, when) as process:
-        wait_until(arena, lambda: has_stopped(arena, process.pid))
+        wait_until(arena, lambda: has_stopped(arena, process.pid), wake=wake)
         children = [os.pidfd_open(pid) for pid in children_of(process.pid)]
         process.send_signal(signal.SIGKILL)
     for child in children:
@@ -134,7 +134,7 @@ def test_a_validator_killed_again_and_again_ends_as_an_undisturbed_one(
     kill_at(arena, "plan_set", 1, "after")  # written down, never sent
     assert ([row["state"] for row in rows(arena, WeightSet)], sent(arena)) == (["planned"], 0)
     arena.advance(21)
-    kill_at(arena, "mark_submitted", 1, "before")  # sent, not noted
+    kill_at(arena, "mark_submitted", 1, "before", wake=True)  # sent, not noted
     assert ([row["state"] for row in rows(arena, WeightSet)], sent(arena)) == (["failed", "planned"], 1)
 
     arena.close_round(0)
@@ -146,10 +146,10 @@ def test_a_validator_killed_again_and_again_ends_as_an_undisturbed_one(
     assert (started["verdict"], len(rows(arena, DuelRowRecord))) == (None, 16)
     kill_at(arena, "close_duel", 1, "before")  # confirmed, no verdict
     assert [row["verdict"] for row in rows(arena, DuelRecord)] == [None, None]
-    kill_at(arena, "settle_round", 1, "before")  # all verdicts, no crown
+    kill_at(arena, "settle_round", 1, "before", wake=True)  # all verdicts, no crown
     assert rows(arena, Record) == []
     with validator(arena, *NEVER) as process:
-        wait_until(arena, lambda: paid_to(arena, arena.hotkey("first")))
+        wait_until(arena, lambda: paid_to(arena, arena.hotkey("first")), wake=True)
         process.send_signal(signal.SIGINT)
         assert process.wait(30.0) == 130
 
