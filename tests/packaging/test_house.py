@@ -15,7 +15,7 @@ MIGRATIONS = ROOT / "validator" / "migrations"
 MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 60
 FORBIDDEN_MODULES = {"utils", "util", "helpers", "misc", "common"}
-FORBIDDEN_WORDS = re.compile(r"\b(TODO|FIXME|XXX)\b|/work/|\bstubs?\b")
+FORBIDDEN_WORDS = re.compile(r"\b(TODO|FIXME|XXX)\b|/wor[k]/|\bstubs?\b")
 THIS_FILE = Path(__file__).resolve()
 
 
