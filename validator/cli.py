@@ -6,7 +6,8 @@ answers at once.
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,6 +27,9 @@ from shared.console import (
 from shared.logs import set_up_logs
 from shared.settings import Settings
 from validator.owner_cli import competition_app, subnet_app
+
+if TYPE_CHECKING:
+    from validator.house import House
 
 app = make_app("agon-validator", "Score policies with held-out judges and set weights from proven gain.")
 app.add_typer(competition_app)
@@ -61,13 +65,9 @@ async def run(
         state=state,
         ledger=ledger,
     )
-    settings.require_network()
-    set_up_logs(settings.log_format, verbose=verbose)
     from validator.loop import run as run_loop
-    from validator.wiring import open_house
 
-    async with open_house(settings) as house:
-        await run_loop(house)
+    await _work(settings, run_loop, verbose=verbose)
 
 
 @app.command()
@@ -94,13 +94,19 @@ async def once(
         state=state,
         ledger=ledger,
     )
+    from validator.loop import run_once
+
+    await _work(settings, run_once, verbose=verbose)
+
+
+async def _work(settings: Settings, loop: Callable[[House], Awaitable[None]], *, verbose: bool) -> None:
+    """Open the house that the settings describe and let `loop` work in it."""
     settings.require_network()
     set_up_logs(settings.log_format, verbose=verbose)
-    from validator.loop import run_once
     from validator.wiring import open_house
 
     async with open_house(settings) as house:
-        await run_once(house)
+        await loop(house)
 
 
 @app.command()

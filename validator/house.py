@@ -13,6 +13,7 @@ from pathlib import Path
 from shared.chain.client import ChainClient
 from shared.chain.wallets import Wallet
 from shared.checkpoints.bundle import Bundle
+from shared.checkpoints.download import checkpoint_path
 from shared.models.competition import Competition
 from shared.models.prompt import Prompt
 from shared.scoring import Bench
@@ -63,4 +64,4 @@ class House:
         """Directory of a checkpoint that was admitted, or of the base."""
         if model == self.base_model:
             return self.bundle.base
-        return self.cache / "checkpoints" / model.removeprefix("sha256:")
+        return checkpoint_path(self.cache, Digest(model))

@@ -22,7 +22,7 @@ from shared.checkpoints.numbers import check_bundle_numbers
 from shared.checkpoints.stores import open_store
 from shared.errors import AgonError, Rejection
 from shared.models.competition import Competition
-from shared.models.governance import EntryKind
+from shared.models.governance import EntryKind, LogEntry
 from shared.models.wire import canonical_json
 from shared.settings import Settings
 from shared.types import Digest, Hotkey, Netuid, RoundNumber
@@ -168,15 +168,20 @@ async def open_log(chain: ChainClient, netuid: Netuid, author: Hotkey, place: Lo
     committed = await committed_head(chain, netuid, author)
     if committed is None or any(entry.entry_digest == committed.digest for entry in own.entries):
         return own
-    store = open_store(committed.locator, file_root=place.file_root)
-    data = await asyncio.to_thread(store.read, LOG_NAME, limit_bytes=MAX_LOG_BYTES)
-    entries = read_log(data, committed.digest)
+    entries = await fetch_log(committed, place.file_root)
     if entries[: len(own.entries)] != own.entries:
         message = f"{place.own_file} and the log that {author} committed have parted"
         raise AgonError("log_invalid", message, help="restore the file from a backup, or move it away")
     write_whole(place.own_file, b"".join(canonical_json(entry) + b"\n" for entry in entries))
     log.warning("governance log restored", entries=len(entries))
     return GovernanceLog(place.own_file)
+
+
+async def fetch_log(head: Commitment, file_root: Path | None) -> tuple[LogEntry, ...]:
+    """A published log up to its committed head, verified. Raises as `read_log` and the store do."""
+    store = open_store(head.locator, file_root=file_root)
+    data = await asyncio.to_thread(store.read, LOG_NAME, limit_bytes=MAX_LOG_BYTES)
+    return read_log(data, head.digest)
 
 
 async def committed_head(chain: ChainClient, netuid: Netuid, author: Hotkey) -> Commitment | None:

@@ -14,11 +14,9 @@ from pathlib import Path
 from shared.chain.client import ChainClient
 from shared.chain.commitment import parse_log_head
 from shared.chain.connect import connect
-from shared.chain.governance import LOG_NAME, read_log
 from shared.chain.wallets import hotkey_of, open_wallet
 from shared.checkpoints.bundle import Bundle, load_bundle
 from shared.checkpoints.numbers import check_bundle_numbers
-from shared.checkpoints.stores import open_store
 from shared.errors import AgonError
 from shared.evaluation.children import JudgeChild, SamplerChild
 from shared.scoring import Bench
@@ -27,8 +25,7 @@ from shared.types import Digest, Netuid
 from validator.house import House
 from validator.ledger import rounds
 from validator.ledger.database import World, open_ledger
-
-MAX_LOG_BYTES = 4_000_000
+from validator.publishing import fetch_log
 
 
 @asynccontextmanager
@@ -70,10 +67,7 @@ async def require_published(
     record = await chain.commitment_of(netuid, owner)
     if record is None:
         raise AgonError("competition_unpublished", f"subnet owner {owner} has committed no governance log")
-    head = parse_log_head(record.fields)
-    store = open_store(head.locator, file_root=file_root)
-    data = await asyncio.to_thread(store.read, LOG_NAME, limit_bytes=MAX_LOG_BYTES)
-    entries = read_log(data, head.digest)
+    entries = await fetch_log(parse_log_head(record.fields), file_root)
     if not any(entry.kind == "rules" and entry.digest == competition for entry in entries):
         raise AgonError("competition_unpublished", f"the owner's log does not hold competition {competition}")
 
