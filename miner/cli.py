@@ -213,13 +213,19 @@ async def submit(
     replace: Annotated[
         bool, typer.Option("--replace", help="Commit anew, giving up the place of an earlier commitment.")
     ] = False,
-    no_wait: Annotated[bool, typer.Option("--no-wait", help="Leave before the round closes.")] = False,
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="Leave instead of waiting for the close or the slot.")
+    ] = False,
+    api: Annotated[
+        str | None,
+        typer.Option("--api", help="Validator to ask for the slot before publishing.", envvar="AGON_API"),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be done; write nothing.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Commit a packaged checkpoint, publish it after the close of the round, and read it back."""
+    """Commit a packaged checkpoint, publish it when a round gives it a slot, and read it back."""
     from miner.orders import Order, serve
 
     settings = Settings.load(
@@ -231,7 +237,7 @@ async def submit(
         state=state,
         bundle=bundle,
     )
-    order = Order(source, locator, resume=resume, replace=replace, wait=not no_wait, dry_run=dry_run)
+    order = Order(source, locator, resume=resume, replace=replace, wait=not no_wait, dry_run=dry_run, api=api)
     receipt = await serve(settings, order, talk=say)
     if receipt.findings:
         _refuse(receipt.findings, as_json=as_json)

@@ -7,11 +7,13 @@ anything is written.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from miner.journal import Journal, journal_path, load_journal, save_journal
+from miner.slot import Slot, ask_slot
 from miner.submit import Desk, Talk, check_source, choose_journal, find_live, plan, submit
 from shared.chain.commitment import Locator, parse_locator
 from shared.checkpoints.bundle import Bundle, load_bundle
@@ -35,6 +37,8 @@ class Order:
     resume: bool = False
     replace: bool = False
     wait: bool = True
+    api: str | None = None
+    """Validator to ask for the slot."""
     dry_run: bool = False
 
 
@@ -89,6 +93,7 @@ async def serve(settings: Settings, order: Order, *, talk: Talk) -> Receipt:
             save=lambda step: save_journal(path, step),
             scratch=settings.state / "scratch",
             talk=talk,
+            ask=_asker(order.api),
         )
         desk.save(journal)
         done = await submit(desk, journal, wait=order.wait)
@@ -135,6 +140,12 @@ async def _resume(
     return existing
 
 
+def _asker(api: str | None) -> Callable[[Journal], Slot | None] | None:
+    if api is None:
+        return None
+    return lambda journal: ask_slot(api, journal.digest, journal.commit_block or 0)
+
+
 def _file_root(settings: Settings) -> Path | None:
     """Root of `file:` locators where the network has them, made if it is not there yet."""
     if not settings.allows_file_locators:
@@ -174,5 +185,5 @@ def _describe(journal: Journal, settings: Settings) -> dict[str, Any]:
     if journal.state == "verified":
         return document | {"next": "keep the files readable; agon-miner status --api URL"}
     who = f"-n {settings.network} --netuid {settings.netuid} -w {settings.wallet} -H {settings.wallet_hotkey}"
-    until = f"between blocks {journal.close_block} and {journal.fetch_until_block}"
+    until = f"when a round gives it a slot, from block {journal.close_block} on; --api URL asks for it"
     return document | {"next": f"agon-miner submit --resume {who} --bundle {settings.bundle}", "when": until}

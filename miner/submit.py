@@ -1,7 +1,7 @@
-"""Submitting: commit a packaged checkpoint, wait for the close of its round, publish, read it back.
+"""Submitting: commit a packaged checkpoint, wait for its slot, publish, read it back.
 
 The command calls `plan`, then `submit`, which saves the journal after every step. Files never become
-readable before the round of the commit has closed, so nobody can copy them in time. Before anything is
+readable before the round that takes them has closed, so nobody can copy them in time. Before anything is
 sent the chain is asked whether an earlier attempt sent it already.
 """
 
@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from miner.journal import Journal
+from miner.slot import Slot
 from shared.chain.commitment import Locator, commitment_digest, encode_commitment
 from shared.checkpoints.admission import findings
 from shared.checkpoints.bundle import Bundle
 from shared.checkpoints.download import download
 from shared.checkpoints.manifest import load_manifest
 from shared.checkpoints.stores import Store
-from shared.errors import AgonError, Rejection
+from shared.errors import AgonError, Rejection, TransientError
 from shared.models.competition import Competition, Schedule
 from shared.models.manifest import Manifest
 from shared.types import BlockNumber, Digest, Hotkey, Netuid, RoundNumber
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from shared.chain.records import CommitmentRecord, Receipt
 
 Talk = Callable[[str], None]
+
+ASK_AGAIN_S = 2.0
+"""Pause between two questions for a slot."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class Desk:
     scratch: Path
     """Directory for the copy that is read back."""
     talk: Talk
+    ask: Callable[[Journal], Slot | None] | None = None
+    """Asks a validator for the submission's slot; without it the close of the first round is taken for it."""
 
 
 def check_source(source: Path, bundle: Bundle) -> tuple[Manifest, list[Rejection]]:
@@ -132,15 +138,17 @@ def choose_journal(
 async def submit(desk: Desk, journal: Journal, *, wait: bool) -> Journal:
     """Take every step that is left, and save the journal after each.
 
-    Without `wait` it stops where the round would have to close first. Raises what the steps raise; the
-    journal then stays at the last step that was done.
+    Without `wait` it stops where the round would have to close, or to give a slot, first. Raises what the
+    steps raise; the journal then stays at the last step that was done.
     """
     while journal.state != "verified":
-        if not wait and journal.state == "finalised":
-            head = await desk.chain.finalised_head()
-            if head.number < journal.close_block:
+        if journal.state == "finalised":
+            given = await _seek_slot(desk, journal, wait=wait)
+            if given is None:
                 break
-        journal = await _take_step(desk, journal)
+            journal = given
+        else:
+            journal = await _take_step(desk, journal)
         desk.save(journal)
     return journal
 
@@ -150,7 +158,7 @@ async def _take_step(desk: Desk, journal: Journal) -> Journal:
         return await _commit(desk, journal)
     if journal.state == "committed":
         return await _await_finality(desk, journal)
-    if journal.state == "finalised":
+    if journal.state == "slotted":
         return await _publish(desk, journal)
     return await _verify(desk, journal)
 
@@ -196,11 +204,52 @@ async def _look_again(desk: Desk, journal: Journal) -> Journal:
     return journal.model_copy(update={"state": "planned"})
 
 
-async def _publish(desk: Desk, journal: Journal) -> Journal:
+async def _seek_slot(desk: Desk, journal: Journal, *, wait: bool) -> Journal | None:
+    """The journal with the slot that a round gave it; None when that would take waiting."""
     head = await desk.chain.finalised_head()
     if head.number < journal.close_block:
+        if not wait:
+            return None
         desk.talk(f"waiting for block {journal.close_block}, the close of round {journal.round}")
-        head = await desk.chain.wait_for_block(BlockNumber(journal.close_block))
+        await desk.chain.wait_for_block(BlockNumber(journal.close_block))
+    if desk.ask is None:
+        desk.talk("no --api to ask for the slot: publishing at the close")
+        return journal.model_copy(update={"state": "slotted"})
+    slot = await _ask(desk, journal)
+    if slot is None:
+        desk.talk("the files stay private until a round gives this submission a slot")
+    while slot is None and wait:
+        await asyncio.sleep(ASK_AGAIN_S)
+        slot = await _ask(desk, journal)
+    return None if slot is None else _in_slot(desk, journal, slot)
+
+
+async def _ask(desk: Desk, journal: Journal) -> Slot | None:
+    """One question to the validator; one that does not answer has told us of no slot."""
+    assert desk.ask is not None
+    try:
+        return await asyncio.to_thread(desk.ask, journal)
+    except TransientError as error:
+        desk.talk(f"{error.code}: {error.message}")
+        return None
+
+
+def _in_slot(desk: Desk, journal: Journal, slot: Slot) -> Journal:
+    close = desk.rules.schedule.close(slot.round)
+    until = slot.fetch_until or close + desk.rules.schedule.fetch_blocks
+    desk.talk(f"round {slot.round} gave this submission a slot")
+    return journal.model_copy(
+        update={
+            "state": "slotted",
+            "round": slot.round,
+            "close_block": close,
+            "fetch_until_block": until,
+        }
+    )
+
+
+async def _publish(desk: Desk, journal: Journal) -> Journal:
+    head = await desk.chain.finalised_head()
     if head.number > journal.fetch_until_block:
         desk.talk(f"late: validators of round {journal.round} waited until block {journal.fetch_until_block}")
     source = Path(journal.source)

@@ -197,6 +197,8 @@ class Play:
             str(self.public),
             "--locator",
             f"file:{role}",
+            "--api",
+            f"http://127.0.0.1:{self.port}",
         )
         return self.stage.start(f"submit-{role}", "agon-miner", "submit", str(packed), *place)
 

@@ -58,6 +58,9 @@ CODES: dict[str, CodeInfo] = {
         Fault.USER,
         "finish it with `agon-miner submit --resume`, or give up its place in the queue with --replace",
     ),
+    "not_in_queue": CodeInfo(
+        Fault.USER, "see why with `agon-miner status`; commit anew with `agon-miner submit --replace`"
+    ),
     # competition documents
     "competition_invalid": CodeInfo(Fault.VALIDATOR, "correct the named field in the competition file"),
     "competition_unpublished": CodeInfo(

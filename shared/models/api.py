@@ -178,6 +178,8 @@ class SubmissionView(Wire):
     round: RoundNumber | None
     """Round that gave it a slot."""
     rank: int | None
+    fetch_until_block: int | None
+    """Last block at which this validator takes missing files for late, while the slot waits for them."""
     settled_round: RoundNumber | None
     queue_position: int | None
     """From 1, while it waits for a slot."""

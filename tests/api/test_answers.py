@@ -10,12 +10,13 @@ import pytest
 from bittensor.sp_core import Keypair
 from fastapi.testclient import TestClient
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from shared.models.competition import Competition
 from shared.models.statement import Signed
 from shared.signing import verify
 from shared.stats.eprocess import confidence_sequence, log_wealth
-from validator.ledger.tables import DuelRowRecord, Meta, RoundRow
+from validator.ledger.tables import DuelRowRecord, Meta, RoundRow, Submission
 
 BASE = "sha256:" + "02" * 32
 ANN = "sha256:" + "6f" * 32
@@ -120,6 +121,7 @@ def test_winner_sees_verdict_interval_and_record(client: TestClient, rules: Comp
     assert one(client, "Ann") == {
         "hotkey": "Ann",
         "commit_block": 110,
+        "fetch_until_block": None,
         "competition": rules.digest,
         "digest": "sha256:" + "6e" * 32,
         "model": ANN,
@@ -183,6 +185,17 @@ def test_parked_submission_says_whose_fault_and_when_again(client: TestClient) -
     assert parked["explanation"] == (
         "parked for a fault of the network: no answer; it keeps its place; tried again from block 240"
     )
+
+
+def test_a_slot_says_how_long_the_files_are_waited_for(client: TestClient, ledger: SimpleNamespace) -> None:
+    def give_slot(session: Session) -> None:
+        row = session.get_one(Submission, ("Gil", 220))
+        row.state, row.round, row.rank, row.fetch_from = "slotted", 3, 0, 262
+
+    assert one(client, "Gil")["fetch_until_block"] is None
+    ledger.change(give_slot)
+    fetch_blocks = 10
+    assert one(client, "Gil")["fetch_until_block"] == 262 + fetch_blocks
 
 
 def test_waiting_submission_knows_its_place(client: TestClient) -> None:

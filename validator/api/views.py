@@ -75,6 +75,7 @@ def view_submission(
         {
             **{name: getattr(row, name) for name in (*same, *more)},
             "queue_position": queue_position,
+            "fetch_until_block": _fetch_until(row, rules),
             "next_try_block": row.next_try_block or None if problem and not refused else None,
             "problem": problem,
             "duels": tuple(duels),
@@ -83,6 +84,11 @@ def view_submission(
             "to_win": needed_to_win(newest.verdict, rules) if newest else None,
         }
     )
+
+
+def _fetch_until(row: Submission, rules: Competition) -> int | None:
+    waits = row.state == "slotted" and row.fetch_from is not None
+    return (row.fetch_from or 0) + rules.schedule.fetch_blocks if waits else None
 
 
 def view_champion(reign: Reign, newest_round: int | None) -> Champion:
