@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from miner.status_cli import status
 from shared.console import (
     BundleOption,
     ExitCode,
@@ -244,31 +245,7 @@ async def submit(
     print_json(receipt.document) if as_json else print_fields(receipt.document)
 
 
-@app.command()
-@command
-def status(
-    api: Annotated[str, typer.Option("--api", help="Address of a validator's API.", envvar="AGON_API")],
-    wallet: WalletOption = None,
-    wallet_hotkey: HotkeyOption = None,
-    wallet_path: WalletPathOption = None,
-    digest: Annotated[
-        str | None, typer.Option("--digest", help="Ask for a committed digest instead of the hotkey.")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Show what a validator says about the hotkey's submissions."""
-    settings = Settings.load(wallet=wallet, wallet_hotkey=wallet_hotkey, wallet_path=wallet_path)
-    from miner.status import fetch_status, shown_fields
-    from shared.chain.wallets import hotkey_of, open_wallet
-
-    key = digest or hotkey_of(open_wallet(settings, need="public"))
-    items = fetch_status(api, key)
-    if as_json:
-        print_json({"key": key, "items": items})
-        return
-    for item in items:
-        print_fields(shown_fields(item))
-        typer.echo()
+app.command()(status)
 
 
 def _refuse(findings: Sequence[Rejection], *, as_json: bool) -> NoReturn:
