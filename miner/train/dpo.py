@@ -2,7 +2,7 @@
 
 `agon-miner train` runs it on public prompts and the public proxy judge; held-out judges and pools are
 never needed. The reward is what the rules reward: an answer that no gate stops, the verifier's score
-where a slice has one, and the proxy judge's opinion. Another recipe is another file with the same shape.
+where a slice has one, the proxy judge's opinion, and a likely wording.
 """
 
 from __future__ import annotations
@@ -33,10 +33,13 @@ from shared.models.prompt import Prompt
 from shared.types import SliceName
 
 PROXY_WEIGHT = 0.25
-PROXY_LIMIT = 2.0
-"""The proxy judge moves a value by at most 0.5: it breaks ties, it is weak and easily gamed."""
-SHORTEST_PERCENTILE = 1
-"""Answers below this percentile of the policy's own lengths count as bad: the rules gate them too."""
+FLUENCY_WEIGHT = 0.25
+LIMIT = 2.0
+"""In standard deviations: proxy judge and fluency move a value by at most 0.5 each. The judge is weak and
+easily gamed; without the fluency term, training drifts into answers that the gate on likelihood stops."""
+SHORTEST_PERCENTILE = 10
+"""Answers below this percentile of the policy's own lengths count as bad: training overshoots into answers
+too short, and the rules gate the shortest 1%."""
 
 
 class DpoConfig(BaseModel, frozen=True, extra="forbid"):
@@ -49,9 +52,9 @@ class DpoConfig(BaseModel, frozen=True, extra="forbid"):
     min_margin: float = Field(default=0.5, ge=0)
     """Least difference in value between the two answers of a pair."""
     epochs: int = Field(default=1, ge=1)
-    batch: int = Field(default=8, ge=1)
+    batch: int = Field(default=4, ge=1)
     """Pairs per optimiser step."""
-    learning_rate: float = Field(default=3e-4, gt=0)
+    learning_rate: float = Field(default=4e-4, gt=0)
     beta: float = Field(default=0.1, gt=0)
     """Strength of the pull back to the policy that training starts from."""
     lora_rank: int = Field(default=16, ge=1)
@@ -149,12 +152,14 @@ def rank_answers(task: TrainingTask, config: DpoConfig) -> list[Ranked]:
     rewards = RewardModel(task.proxy).reward(
         [(prompt.text, text) for (prompt, _), text in zip(asked, texts, strict=True)]
     )
-    opinions = _opinions(rewards)
-    shortest = _shortest([prompt.slice for prompt, _ in asked], drawn)
+    slices = [prompt.slice for prompt, _ in asked]
+    opinions = _standardise(rewards, slices)
+    fluency = _standardise([sum(row.logprobs) / len(row.logprobs) for row in drawn], slices)
+    shortest = _shortest(slices, drawn)
     ranked = []
-    for (prompt, _), row, text, opinion in zip(asked, drawn, texts, opinions, strict=True):
+    for index, ((prompt, _), row, text) in enumerate(zip(asked, drawn, texts, strict=True)):
         sound = _is_sound(row, text, shortest[prompt.slice])
-        value = PROXY_WEIGHT * opinion + sound
+        value = PROXY_WEIGHT * opinions[index] + FLUENCY_WEIGHT * fluency[index] + sound
         if sound and prompt.slice in task.verifiers:
             value += verify(task.verifiers[prompt.slice], text, prompt.params)
         ranked.append(Ranked(prompt, ids[prompt.id], row.token_ids, sound, value))
@@ -174,11 +179,14 @@ def best_and_worst(answers: Sequence[Ranked], min_margin: float) -> list[tuple[R
     return sorted(pairs, key=lambda pair: pair[1].value - pair[0].value)
 
 
-def _opinions(rewards: Sequence[float]) -> list[float]:
-    """Standardised proxy rewards, clipped."""
-    values = np.asarray(rewards)
-    spread = float(values.std()) or 1.0
-    return [float(z) for z in np.clip((values - values.mean()) / spread, -PROXY_LIMIT, PROXY_LIMIT)]
+def _standardise(values: Sequence[float], slices: Sequence[SliceName]) -> list[float]:
+    """Clipped z-scores of `values` within their slices."""
+    found, names = np.asarray(values), np.asarray(slices)
+    z = np.zeros(len(found))
+    for name in set(slices):
+        part = found[names == name]
+        z[names == name] = (part - part.mean()) / (float(part.std()) or 1.0)
+    return [float(value) for value in np.clip(z, -LIMIT, LIMIT)]
 
 
 def _shortest(slices: Sequence[SliceName], drawn: Sequence[Drawn]) -> dict[SliceName, float]:
