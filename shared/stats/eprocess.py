@@ -40,8 +40,13 @@ def log_wealth_path(d: Floats, mean: float, ends: Sequence[int], *, null: Null =
     stops = np.asarray(ends, dtype=np.intp)
     if stops.size and not (stops.min() >= 1 and stops.max() <= len(values)):
         raise ValueError(f"ends must lie in 1..{len(values)}")
-    growth = np.log1p(BETS[:, None] * _pull(values, mean, null)).cumsum(axis=1)
+    growth = log_growth(values, mean, null=null).cumsum(axis=1)
     return np.asarray(np.logaddexp.reduce(growth[:, stops - 1], axis=0) - math.log(len(BETS)))
+
+
+def log_growth(d: Floats, mean: float, *, null: Null = "at_most") -> Floats:
+    """Natural log of what each bet of the grid makes of its wealth on each row, shape (bets, rows)."""
+    return np.asarray(np.log1p(BETS[:, None] * _pull(d, mean, null)))
 
 
 def log_wealth(d: Floats, mean: float, *, null: Null = "at_most") -> float:
@@ -94,7 +99,7 @@ def _pull(values: Floats, mean: float, null: Null) -> Floats:
 
 def _total(values: Floats, mean: float, null: Null) -> float:
     """Log wealth after all rows, without the path."""
-    growth = np.log1p(BETS[:, None] * _pull(values, mean, null)).sum(axis=1)
+    growth = log_growth(values, mean, null=null).sum(axis=1)
     return float(np.logaddexp.reduce(growth) - math.log(len(BETS)))
 
 

@@ -1,0 +1,184 @@
+"""Forecasts: the chance that a duel is won, played from rows that were measured already.
+
+A miner's dry run asks before it submits. Duels are played on rows resampled from the measured blocks, by
+the rule of `duel.decide` over many runs at once; a test holds the two to the same answer. Pure: the
+generator is handed in, and nothing here knows where rows come from.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.models.verdict import Reason
+from shared.stats.confirmation import confirm
+from shared.stats.duel import Terms
+from shared.stats.eprocess import BETS, Null, log_growth
+from shared.stats.rows import Block, Floats, Row, block_means, block_size, mean_and_error
+
+Picks = npt.NDArray[np.intp]
+"""Indices of measured blocks, shape (runs, rounds, blocks of a round: max + gain)."""
+
+INTERVAL_QUANTILE = 1.6449
+"""Two-sided 90% normal quantile."""
+
+CHUNK_RUNS = 64
+"""Runs whose wealth is held in memory at once."""
+
+
+class End(NamedTuple):
+    """How one played duel ended."""
+
+    reason: Reason
+    prompts: int
+    """Rows used in all, confirmation included."""
+    round: int
+    """Round of its own in which it ended, from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What resampled duels say of the next real one."""
+
+    rows: int
+    """Measured rows that it rests on."""
+    mean: float
+    """Mean d of these rows."""
+    lower: float
+    upper: float
+    """Two-sided 90% normal interval of mean d, from block means; -1 and 1 below two blocks."""
+    runs: int
+    win_first: float
+    """Share of played duels won in their first round."""
+    win: float
+    """Share won at all, carried rounds included."""
+    win_error: float
+    """Standard error of `win` from the number of runs alone."""
+    prompts_to_win: int | None
+    """Median prompts of the duels that were won; none when none was."""
+    reasons: dict[Reason, float]
+    """Share of every way to end, the most frequent first."""
+
+
+def forecast(
+    terms: Terms, measured: Sequence[Block], rng: np.random.Generator, *, runs: int = 1000
+) -> Forecast:
+    """Play `runs` duels under `terms` on rows like the `measured` ones.
+
+    Each run first resamples the measured blocks whole, which stands for not knowing the true policy, and
+    then draws its rows from these (two-level block bootstrap: Davison and Hinkley 1997, 3.8). Blocks stay
+    whole, so a slice keeps its share. Raises ValueError without blocks, or for blocks of another plan.
+    """
+    if not measured or any(block.plan != terms.plan for block in measured):
+        raise ValueError("a forecast needs measured blocks of the duel's own plan")
+    ends = play(terms, measured, resample(terms, len(measured), rng, runs))
+    won = [end for end in ends if end.reason == "confirmed"]
+    share = len(won) / runs
+    d = np.array([row.d for block in measured for row in block.rows])
+    mean, error = mean_and_error(block_means(d, terms.plan))
+    reach = INTERVAL_QUANTILE * error
+    counts = Counter(end.reason for end in ends)
+    return Forecast(
+        rows=len(d),
+        mean=mean,
+        lower=max(-1.0, mean - reach),
+        upper=min(1.0, mean + reach),
+        runs=runs,
+        win_first=sum(end.round == 0 for end in won) / runs,
+        win=share,
+        win_error=math.sqrt(share * (1.0 - share) / runs),
+        prompts_to_win=int(np.median([end.prompts for end in won])) if won else None,
+        reasons={reason: count / runs for reason, count in counts.most_common()},
+    )
+
+
+def resample(terms: Terms, blocks: int, rng: np.random.Generator, runs: int) -> Picks:
+    """For each run, rows enough for every round it may have, from its own resampling of `blocks` blocks."""
+    rounds = terms.carried_rounds + 1
+    length = (terms.max + terms.gain) // block_size(terms.plan)
+    worlds = rng.integers(blocks, size=(runs, blocks))
+    drawn = rng.integers(blocks, size=(runs, rounds * length))
+    return np.take_along_axis(worlds, drawn, axis=1).reshape(runs, rounds, length)
+
+
+def play(terms: Terms, measured: Sequence[Block], picks: Picks) -> list[End]:
+    """Every run of `picks` to its end; the same as `decide` on the blocks that it names."""
+    ends: list[End] = []
+    for start in range(0, len(picks), CHUNK_RUNS):
+        ends += _play_chunk(terms, measured, picks[start : start + CHUNK_RUNS])
+    return ends
+
+
+def _play_chunk(terms: Terms, measured: Sequence[Block], picks: Picks) -> list[End]:
+    size = block_size(terms.plan)
+    test = picks[:, :, : terms.max // size].reshape(len(picks), -1)
+    looks = np.arange(terms.look, test.shape[1] * size + 1, terms.look)
+    crossed = _wealth(terms, measured, test, terms.margin, "at_most") >= -math.log(terms.alpha)
+    crossed &= looks >= terms.min
+    worse = _wealth(terms, measured, test, 0.0, "at_least") >= math.log(2.0 / terms.alpha)
+    futile = _wealth(terms, measured, test, terms.planning_effect, "at_least") >= -math.log(terms.beta)
+    stopped = crossed | worse | futile
+    same = _all_identical(terms, measured, test)
+    same_end = math.ceil(terms.identity / size) * size
+    ends = []
+    for run in range(len(picks)):
+        at = int(stopped[run].argmax())
+        open_still = not stopped[run, at]
+        prompts = test.shape[1] * size if open_still else int(looks[at])
+        if same[run] and same_end <= prompts:
+            ends.append(_end(terms, "indistinguishable", same_end))
+        elif open_still:
+            ends.append(_end(terms, "exhausted", prompts))
+        elif crossed[run, at]:
+            ends.append(_confirm(terms, measured, picks[run], prompts))
+        else:
+            ends.append(_end(terms, "worse" if worse[run, at] else "futile", prompts))
+    return ends
+
+
+def _wealth(terms: Terms, measured: Sequence[Block], test: Picks, mean: float, null: Null) -> Floats:
+    """Log wealth at every look, shape (runs, looks)."""
+    size = block_size(terms.plan)
+    d = np.array([row.d for block in measured for row in block.rows])
+    table = log_growth(d, mean, null=null).reshape(len(BETS), len(measured), size).sum(axis=2).T
+    by_look = table[test].reshape(len(test), -1, terms.look // size, len(BETS)).sum(axis=2)
+    return np.asarray(np.logaddexp.reduce(by_look.cumsum(axis=1), axis=2) - math.log(len(BETS)))
+
+
+def _all_identical(terms: Terms, measured: Sequence[Block], test: Picks) -> npt.NDArray[np.bool_]:
+    """Whether the first `identity` rows of each run were answered alike."""
+    whole, rest = divmod(terms.identity, block_size(terms.plan))
+    full = np.array([all(row.identical for row in block.rows) for block in measured])
+    head = np.array([all(row.identical for row in block.rows[:rest]) for block in measured])
+    same = full[test[:, :whole]].all(axis=1)
+    if rest and whole < test.shape[1]:
+        same = same & head[test[:, whole]]
+    return np.asarray(same)
+
+
+def _confirm(terms: Terms, measured: Sequence[Block], rounds: Picks, crossing: int) -> End:
+    """The end of a duel that crossed after `crossing` test rows, by the real confirmation."""
+    size = block_size(terms.plan)
+    index = (crossing - 1) // terms.max
+    start = (crossing - index * terms.max) // size
+    fresh: list[Row] = []
+    for pick in rounds[index, start : start + terms.gain // size]:
+        fresh.extend(measured[int(pick)].rows)
+    found = confirm(
+        fresh,
+        terms.plan,
+        margin=terms.margin,
+        slice_tolerance=terms.slice_tolerance,
+        kl_budget=terms.kl_budget,
+    )
+    return End(found.failed or "confirmed", crossing + terms.gain, index)
+
+
+def _end(terms: Terms, reason: Reason, prompts: int) -> End:
+    return End(reason, prompts, (prompts - 1) // terms.max)
