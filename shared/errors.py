@@ -75,6 +75,17 @@ CODES: dict[str, CodeInfo] = {
     "judge_non_finite": CodeInfo(
         Fault.VALIDATOR, "retire this judge: it returned a number that is not finite"
     ),
+    "judge_unavailable": CodeInfo(
+        Fault.USER, "check the judge's source: a directory, hf://org/repo or s3://host/bucket/prefix"
+    ),
+    "judge_unreachable": CodeInfo(Fault.NETWORK, "check that the judge's server answers, and try again"),
+    "judge_refused": CodeInfo(Fault.USER, "check the judge's address, its model's name and the key"),
+    "judge_unclear": CodeInfo(
+        Fault.USER, "use a model that follows instructions: it has to answer A or B and nothing else"
+    ),
+    "verifier_invalid": CodeInfo(
+        Fault.VALIDATOR, "use a verifier that fits the named answer, or correct the prompt's parameters"
+    ),
     # what is committed on chain
     "malformed_commitment": CodeInfo(
         Fault.MINER, "commit one Raw field `agon1:<digest>:<locator>` with `agon-miner submit`"
