@@ -1,8 +1,9 @@
-"""From proven gain to weights: absolute pay, decaying with age, keyed by hotkey.
+"""From proven gain to weights: absolute pay that wears off as it is paid, keyed by hotkey.
 
 Pay is tied to progress: a record earns its own size over `full_gain`, never a share of whatever others
-left, and what nobody earned is the remainder. The weighing step calls this; UIDs appear only in the
-last function. Nothing here reads the chain.
+left, and what nobody earned is the remainder. Over its life it earns `lifetime_pay`, whenever it comes
+and whoever else is paid. The weighing step calls this; UIDs appear only in the last function. Nothing
+here reads the chain.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from scipy.special import ndtri
 
+from shared.stats.rows import Floats
 from shared.types import Hotkey, Uid
 
 U16_MAX = 65535
@@ -68,20 +71,47 @@ def probit_gain(bound: float, champion_mean: float) -> float:
 
 
 def live_weights(records: Sequence[RecordTerm], full_gain: float, half_life: float) -> Payout:
-    """Shares by hotkey: gain * 2^(-age / half_life) / max(full_gain, the sum of these over all records).
+    """Shares by hotkey: what is left of each gain over max(full_gain, the sum of all that is left).
 
+    What is left follows from the ages alone: every round since the oldest record is paid again, in order.
     A hotkey's records add up. `half_life` is in rounds. Raises ValueError unless both rules are positive.
     """
-    if not (0.0 < full_gain < math.inf and 0.0 < half_life < math.inf):
-        raise ValueError("full_gain and half_life must be positive and finite")
+    oldest_first = sorted(records, key=lambda record: -record.age_rounds)
+    births = [record.age_rounds for record in oldest_first]
+    left: Floats = np.zeros(0)
+    for record, until in zip(oldest_first, [*births[1:], 0], strict=False):
+        left = wear(np.append(left, record.gain), full_gain, half_life, rounds=record.age_rounds - until)
+    _require_positive(full_gain, half_life)
     live: dict[Hotkey, float] = {}
-    for record in records:
-        worth = record.gain * 2.0 ** (-record.age_rounds / half_life)
+    for record, worth in zip(oldest_first, left.tolist(), strict=True):
         live[record.hotkey] = live.get(record.hotkey, 0.0) + worth
     total = math.fsum(live.values())
     price = max(full_gain, total)
     shares = {hotkey: worth / price for hotkey, worth in live.items() if worth > 0.0}
     return Payout(shares, (price - total) / price)
+
+
+def wear(left: Floats, full_gain: float, half_life: float, rounds: int = 1) -> Floats:
+    """What is left of the gains `left`, shape (records,), after `rounds` in which all of them were paid.
+
+    Each loses in proportion to its pay: halved over `half_life` rounds while their sum is at most
+    `full_gain`, and slower by full_gain / sum above it, when a round pays less for the same gain. So no
+    gain is worth more for being brought in pieces or at another time. Raises as `live_weights`.
+    """
+    _require_positive(full_gain, half_life)
+    loss = 1.0 - 2.0 ** (-1.0 / half_life)
+    while rounds > 0 and (total := math.fsum(left.tolist())) > full_gain:
+        left, rounds = left * (1.0 - loss * full_gain / total), rounds - 1
+    return np.asarray(left * 2.0 ** (-rounds / half_life))
+
+
+def lifetime_pay(gain: float, full_gain: float, half_life: float) -> float:
+    """Round-emissions that a record of `gain` earns in all: gain / (full_gain * (1 - 2^(-1 / half_life))).
+
+    It is reached in the limit and never exceeded. Raises as `live_weights`.
+    """
+    _require_positive(full_gain, half_life)
+    return float(gain / (full_gain * (1.0 - 2.0 ** (-1.0 / half_life))))
 
 
 def anchor_cap(gains: Sequence[float], cap: float) -> tuple[float, ...]:
@@ -109,6 +139,11 @@ def to_u16(shares: Mapping[Uid, float]) -> dict[Uid, int]:
         return {}
     values = {uid: round(share / top * U16_MAX) for uid, share in sorted(shares.items())}
     return {uid: value for uid, value in values.items() if value}
+
+
+def _require_positive(full_gain: float, half_life: float) -> None:
+    if not (0.0 < full_gain < math.inf and 0.0 < half_life < math.inf):
+        raise ValueError("full_gain and half_life must be positive and finite")
 
 
 def _clipped(score: float) -> float:

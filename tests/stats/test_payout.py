@@ -2,13 +2,23 @@
 
 import math
 
+import numpy as np
 import pytest
 from bittensor.intents.weights import normalize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtr, ndtri
 
-from shared.stats.payout import Payout, RecordTerm, anchor_cap, live_weights, probit_gain, to_u16
+from shared.stats.payout import (
+    Payout,
+    RecordTerm,
+    anchor_cap,
+    lifetime_pay,
+    live_weights,
+    probit_gain,
+    to_u16,
+    wear,
+)
 
 gains = st.floats(0.0, 0.3)
 records = st.lists(
@@ -45,6 +55,67 @@ def test_a_lone_fresh_record_earns_its_own_size(gain):
 def test_a_tiny_lone_record_earns_little_for_ever():
     """Normalised pay would give all 200 round-emissions to a record of .006; absolute pay gives 1.2."""
     assert earned([(0, 0.006)]) == pytest.approx(1.24, abs=0.01)
+
+
+steps = st.lists(st.tuples(st.integers(0, 80), st.floats(1e-3, 0.4)), max_size=4)
+
+
+def flow(arrivals, rounds, full_gain=0.1, half_life=7.0):
+    """Cumulated pay of every (round, gain) arrival after each round, shape (rounds, arrivals)."""
+    starts = np.array([start for start, _ in arrivals])
+    left, paid, path = np.array([gain for _, gain in arrivals]), np.zeros(len(arrivals)), []
+    for now in range(rounds):
+        live = np.where(starts <= now, left, 0.0)
+        paid = paid + live / max(full_gain, live.sum())
+        left = np.where(starts <= now, wear(live, full_gain, half_life), left)
+        path.append(paid)
+    return np.array(path)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(steps.filter(len))
+def test_a_record_is_paid_for_its_gain_and_no_more_whoever_else_is_paid(arrivals):
+    """Pay to date is exactly what has worn off, so a late, crowded or lonely record earns the same."""
+    paid = flow(arrivals, 1500)[-1]
+    owed = np.array([lifetime_pay(gain, 0.1, 7.0) for _, gain in arrivals])
+    assert (paid <= owed * (1 + 1e-9)).all()
+    assert paid == pytest.approx(owed, rel=1e-3)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(steps.filter(len), steps, st.integers(1, 60))
+def test_waiting_never_pays_at_any_time(mine, rivals, delay):
+    """Without any discount, beside any rivals: the pay to date of who waits is never ahead."""
+    count = len(mine)
+    early = flow([*mine, *rivals], 300)[:, :count].sum(axis=1)
+    late = flow([*((start + delay, gain) for start, gain in mine), *rivals], 300)[:, :count].sum(axis=1)
+    assert (late <= early + 1e-9).all()
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.lists(st.tuples(st.integers(0, 80), st.floats(1e-3, 0.2)), min_size=1, max_size=5), steps)
+def test_drips_never_earn_more_than_their_sum_at_once(parts, rivals):
+    """However large the sum is, and though full pay caps what a round pays for it."""
+    whole = [(min(start for start, _ in parts), math.fsum(gain for _, gain in parts))]
+    at_once = flow([*whole, *rivals], 300)[:, 0]
+    drips = flow([*parts, *rivals], 300)[:, : len(parts)].sum(axis=1)
+    assert (drips <= at_once + 1e-9).all()
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(steps.filter(len), st.integers(80, 160))
+def test_weights_follow_from_the_ages_alone(arrivals, now):
+    """A validator that starts today sets the weights of one that paid every round."""
+    terms = [RecordTerm(f"h{i}", gain, now - start) for i, (start, gain) in enumerate(arrivals)]
+    shares = live_weights(terms, 0.1, 7.0).shares
+    path = flow(arrivals, now + 1)
+    assert [shares[term.hotkey] for term in terms] == pytest.approx(path[-1] - path[-2])
+
+
+def test_large_gains_pay_longer_instead_of_nothing_for_the_excess():
+    """.30 at once: 84 round-emissions in 10 half-lives if ages alone wore it, and 108 in four drips."""
+    assert earned([(0, 0.30)], rounds=280, half_life=28.0) == pytest.approx(122.3, abs=0.1)
+    assert earned([(i * 28, 0.075) for i in range(4)], rounds=280, half_life=28.0) < 122.3
 
 
 def test_no_progress_earns_nothing():
@@ -144,6 +215,8 @@ def test_non_finite_number_never_enters_pay(bad):
         live_weights([], bad, 28.0)
     with pytest.raises(ValueError):
         live_weights([], 0.1, bad)
+    with pytest.raises(ValueError):
+        lifetime_pay(0.1, 0.1, bad)
 
 
 def test_negative_numbers_are_refused():
