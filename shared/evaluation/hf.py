@@ -25,6 +25,8 @@ NOT_TEXT = "\ufffd"
 """Stands in a completion's text for every special token, so that a gate sees it."""
 JUDGE_TOKENS = 256
 """Longest input of a learned judge, in tokens."""
+USED_EMBEDDINGS = 0.9
+"""Least share of a judge's embeddings that its tokenizer names: tables are padded by some percent."""
 
 
 class Policy:
@@ -194,33 +196,25 @@ def _replace_tensors(model: Any, base: Path, weights: Path) -> None:
     model.tie_weights()
 
 
-class JudgeModel:
-    """A reward model with exactly one label, and the way its family reads a prompt and an answer."""
+class JudgeReader:
+    """How a judge's family reads a prompt and an answer. Training and scoring read by the same lines."""
 
-    def __init__(self, model: Any, tokenizer: Any) -> None:
-        self._model = model
+    def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self._special = sorted(set(tokenizer.all_special_tokens), key=len, reverse=True)
+        self._limit = min(JUDGE_TOKENS, int(tokenizer.model_max_length))
 
-    def length(self, prompt: str, answer: str) -> int:
-        """A cheap measure of input length, to sort by: characters."""
-        return len(prompt) + len(answer)
-
-    def score(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """Raw rewards of one batch of (prompt text, completion text); may be non-finite."""
+    def encode(self, pairs: Sequence[tuple[str, str]]) -> Any:
+        """Padded tensors of one batch of (prompt text, completion text)."""
         if self._tokenizer.chat_template is not None:
             texts = [self._chat(prompt, self._plain(answer)) for prompt, answer in pairs]
-            encoded = self._encode(texts, add_special_tokens=False)
-        else:
-            prompts = [prompt for prompt, _ in pairs]
-            encoded = self._encode(prompts, text_pair=[self._plain(answer) for _, answer in pairs])
-        with torch.inference_mode():
-            logits = self._model(**encoded).logits
-        return [float(value) for value in logits[:, 0].double()]
+            return self._encode(texts, add_special_tokens=False)
+        prompts = [prompt for prompt, _ in pairs]
+        return self._encode(prompts, text_pair=[self._plain(answer) for _, answer in pairs])
 
     def _encode(self, texts: list[str], **options: Any) -> Any:
         return self._tokenizer(
-            texts, padding=True, truncation=True, max_length=JUDGE_TOKENS, return_tensors="pt", **options
+            texts, padding=True, truncation=True, max_length=self._limit, return_tensors="pt", **options
         )
 
     def _chat(self, prompt: str, answer: str) -> str:
@@ -232,6 +226,24 @@ class JudgeModel:
         for token in self._special:
             answer = answer.replace(token, " ")
         return answer
+
+
+class JudgeModel:
+    """A reward model with exactly one label, and its reader."""
+
+    def __init__(self, model: Any, reader: JudgeReader) -> None:
+        self._model = model
+        self._reader = reader
+
+    def length(self, prompt: str, answer: str) -> int:
+        """A cheap measure of input length, to sort by: characters."""
+        return len(prompt) + len(answer)
+
+    def score(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """Raw rewards of one batch of (prompt text, completion text); may be non-finite."""
+        with torch.inference_mode():
+            logits = self._model(**self._reader.encode(pairs)).logits
+        return [float(value) for value in logits[:, 0].double()]
 
 
 def load_judge(directory: Path) -> JudgeModel:
@@ -249,8 +261,23 @@ def load_judge(directory: Path) -> JudgeModel:
     if report["missing_keys"]:
         missing = sorted(report["missing_keys"])[:3]
         raise AgonError("judge_invalid", f"the judge at {directory} lacks trained weights: {missing}")
+    _match_tokenizer(model, tokenizer, directory)
+    model.requires_grad_(False)
+    return JudgeModel(model.eval(), JudgeReader(tokenizer))
+
+
+def _match_tokenizer(model: Any, tokenizer: Any, directory: Path) -> None:
+    """Give both one padding token, and refuse a tokenizer that is not this judge's.
+
+    Without tokenizer files transformers makes a tokenizer of a few special tokens, and another family's has
+    another size: either would score noise without a word.
+    """
+    tokens, rows = len(tokenizer), int(model.get_input_embeddings().num_embeddings)
+    if not USED_EMBEDDINGS * rows <= tokens <= rows:
+        message = f"the tokenizer at {directory} has {tokens} tokens, the judge has embeddings of {rows}"
+        raise AgonError("judge_invalid", message, help="put the judge's own tokenizer.json beside it")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
+    if tokenizer.pad_token_id is None:
+        raise AgonError("judge_invalid", f"the tokenizer at {directory} has neither padding nor end token")
     model.config.pad_token_id = tokenizer.pad_token_id
-    model.requires_grad_(False)
-    return JudgeModel(model.eval(), tokenizer)

@@ -112,3 +112,22 @@ def test_a_judge_without_a_trained_head_is_refused(judge_dir: Path, tmp_path: Pa
     (tmp_path / "headless" / "config.json").write_text(json.dumps({**document, "num_labels": 1}))
     with pytest.raises(AgonError, match="lacks trained weights"):
         load_judge(tmp_path / "headless")
+
+
+@pytest.mark.parametrize("tokens", [0, 40, 200])
+def test_a_judge_with_no_tokenizer_or_another_ones_is_refused(
+    judge_dir: Path, tmp_path: Path, tokens: int
+) -> None:
+    place = shutil.copytree(judge_dir, tmp_path / "judge")
+    if tokens:
+        document = json.loads((place / "tokenizer.json").read_text())
+        special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+        words = [*special, *(f"w{index}" for index in range(tokens - len(special)))]
+        document["model"]["vocab"] = {word: index for index, word in enumerate(words)}
+        (place / "tokenizer.json").write_text(json.dumps(document))
+    else:
+        for path in place.glob("tokenizer*"):
+            path.unlink()
+    with pytest.raises(AgonError) as caught:
+        load_judge(place)
+    assert caught.value.code == "judge_invalid"
