@@ -122,6 +122,15 @@ CODES: dict[str, CodeInfo] = {
     ),
     # the world
     "store_unreachable": CodeInfo(Fault.NETWORK, "the store did not answer; it will be asked again"),
+    "store_denied": CodeInfo(
+        Fault.USER, "check the keys or the token, and what they may write: docs/miner.md, section 6"
+    ),
+    "store_full": CodeInfo(
+        Fault.USER, "make room in the store or raise its quota, and give the command again"
+    ),
+    "store_exposed": CodeInfo(
+        Fault.USER, "upload to a place that nobody else can read before the slot: docs/miner.md, section 6"
+    ),
     "api_unreachable": CodeInfo(Fault.NETWORK, "check the address given as --api, and try again"),
     "chain_unreachable": CodeInfo(Fault.NETWORK, "the chain endpoint did not answer; it will be asked again"),
     "state_pruned": CodeInfo(Fault.VALIDATOR, "configure an archive endpoint"),
@@ -133,6 +142,9 @@ CODES: dict[str, CodeInfo] = {
     # the validator's own house
     "chain_mismatch": CodeInfo(
         Fault.VALIDATOR, "this ledger belongs to another chain or subnet: use another --ledger"
+    ),
+    "state_in_use": CodeInfo(
+        Fault.USER, "stop that process first, or give this one a --state directory of its own"
     ),
     "ledger_newer": CodeInfo(Fault.VALIDATOR, "upgrade Agon: this ledger was written by a newer version"),
     "ledger_missing": CodeInfo(Fault.VALIDATOR, "run `agon-validator run` first, or pass --ledger"),
@@ -148,6 +160,15 @@ CODES: dict[str, CodeInfo] = {
     "base_unavailable": CodeInfo(Fault.USER, "check the source, or pass a local directory as --base"),
     "training_failed": CodeInfo(
         Fault.USER, "lower the learning rate or check the data; the last good checkpoint is kept"
+    ),
+    "out_of_memory": CodeInfo(
+        Fault.USER, "lower --batch (and raise --accumulate to match) or --lora-rank, and start anew"
+    ),
+    "resume_mismatch": CodeInfo(
+        Fault.USER, "resume with the settings and files of the first start, or choose another --out"
+    ),
+    "champion_changed": CodeInfo(
+        Fault.USER, "name the first parent with --from DIR to go on, or start anew in another --out"
     ),
     "data_invalid": CodeInfo(Fault.USER, "correct the named line and try again"),
 }

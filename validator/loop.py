@@ -13,6 +13,7 @@ from shared.errors import TransientError
 from validator.house import House
 from validator.intake import intake
 from validator.ledger import rounds
+from validator.pruning import prune
 from validator.scoring import score_next, work_off
 from validator.settling import settle
 from validator.weighing import weigh
@@ -33,6 +34,7 @@ async def advance(house: House, head: Head) -> None:
     """What one header sets off."""
     await intake(house, head)  # one pinned read per closed round -> submissions
     await settle(house)  # evidence -> verdicts, records, statement; strictly in order
+    await prune(house)  # checkpoints that nothing needs leave the disk
     await score_next(house)  # start or collect; returns within a block time
     await weigh(house, head)  # records -> weights, through the outbox
 
@@ -46,6 +48,7 @@ async def run_once(house: House) -> None:
         await work_off(house)
         await settle(house)
         before, now = now, await _progress(house)
+    await prune(house)
     await weigh(house, head)
 
 

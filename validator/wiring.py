@@ -14,11 +14,12 @@ from pathlib import Path
 from shared.chain.client import ChainClient
 from shared.chain.commitment import parse_log_head
 from shared.chain.connect import connect
-from shared.chain.wallets import hotkey_of, open_wallet
+from shared.chain.wallets import Wallet, hotkey_of, open_wallet
 from shared.checkpoints.bundle import Bundle, load_bundle
 from shared.checkpoints.numbers import check_bundle_numbers
 from shared.errors import AgonError
 from shared.evaluation.children import JudgeChild, SamplerChild
+from shared.locks import sole_process
 from shared.scoring import Bench
 from shared.settings import Settings
 from shared.types import Digest, Netuid
@@ -35,13 +36,25 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     wallet = open_wallet(settings)
     bundle = load_bundle(settings.require_bundle())
     check_bundle_numbers(bundle.rules, bundle.pools)
+    with sole_process(settings.state):
+        async with _furnished(settings, bundle, wallet, netuid) as house:
+            try:
+                yield house
+            finally:
+                await _stop_scoring(house)
+
+
+@asynccontextmanager
+async def _furnished(
+    settings: Settings, bundle: Bundle, wallet: Wallet, netuid: Netuid
+) -> AsyncIterator[House]:
     async with connect(settings, patient=True) as chain:
         world = World(await chain.genesis_hash(), netuid, hotkey_of(wallet))
         file_root = settings.store if settings.allows_file_locators else None
         await require_published(chain, netuid, bundle.rules.digest, file_root)
         with closing(open_ledger(settings.ledger_url, world)) as ledger, _bench(settings, bundle) as bench:
             await ledger.do(rounds.enter_competition, bundle.rules, bundle.rules.base.digest)
-            house = House(
+            yield House(
                 chain=chain,
                 ledger=ledger,
                 bundle=bundle,
@@ -53,10 +66,6 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
                 file_root=file_root,
                 cache=settings.state / "cache",
             )
-            try:
-                yield house
-            finally:
-                await _stop_scoring(house)
 
 
 async def require_published(

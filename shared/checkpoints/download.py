@@ -56,11 +56,14 @@ def download(store: Store, *, binds: Binds, limits: CheckpointLimits, cache: Pat
 
 def find_cached(cache: Path, binds: Binds) -> Fetched | None:
     """The cached checkpoint that a commitment binds, if there is one."""
+    found = next((digest for digest in list_cached(cache) if binds(digest)), None)
+    return None if found is None else _open_cached(checkpoint_path(cache, found))
+
+
+def list_cached(cache: Path) -> list[Digest]:
+    """Manifest digests of the checkpoints in the cache, sorted."""
     home = cache / "checkpoints"
-    for path in sorted(home.iterdir()) if home.is_dir() else []:
-        if binds(Digest(DIGEST_PREFIX + path.name)):
-            return _open_cached(path)
-    return None
+    return [Digest(DIGEST_PREFIX + path.name) for path in sorted(home.iterdir())] if home.is_dir() else []
 
 
 def checkpoint_path(cache: Path, manifest: Digest) -> Path:

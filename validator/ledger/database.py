@@ -40,6 +40,10 @@ class World:
     netuid: int
     hotkey: str
 
+    def text(self) -> str:
+        """For people."""
+        return f"chain {self.genesis_hash}, subnet {self.netuid}, hotkey {self.hotkey}"
+
 
 class Ledger:
     """A database of transitions; `do` runs one in a worker thread, `read` queries without writing."""
@@ -121,7 +125,7 @@ def _claim(session: Session, world: World) -> None:
         return
     found = World(meta.genesis_hash, meta.netuid, meta.hotkey)
     if found != world:
-        raise AgonError("chain_mismatch", f"the ledger belongs to {found}, not to {world}")
+        raise AgonError("chain_mismatch", f"the ledger belongs to {found.text()}, not to {world.text()}")
 
 
 def _make_parent(url: str) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from shared.errors import AgonError, Rejection
 from shared.models.manifest import Manifest
 from shared.types import Digest
-from validator.ledger.tables import DuelRecord, Submission, Tensors
+from validator.ledger.tables import DuelRecord, Reign, Submission, Tensors
 from validator.ledger.transitions import forgive, head_of, move
 
 Key = tuple[str, int]
@@ -40,6 +40,16 @@ def of_model(session: Session, model: str) -> Submission:
     """The first submission that was admitted with this manifest digest."""
     query = select(Submission).where(Submission.model == model)
     return session.scalars(query.order_by(Submission.commit_block).limit(1)).one()
+
+
+def models_needed(session: Session) -> set[str]:
+    """Manifest digests that duels under way or any reign of ours may ask for again."""
+    under_way = select(Submission.model).where(
+        Submission.model.is_not(None), Submission.state.in_(("admitted", "dueling", "parked"))
+    )
+    return {model for model in session.scalars(under_way) if model} | set(
+        session.scalars(select(Reign.model))
+    )
 
 
 def due_fetches(session: Session) -> list[Submission]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from shared.chain.connect import connect
+from shared.checkpoints.download import list_cached
 from shared.models.statement import Signed
 from shared.signing import verify
 from validator.ledger.tables import DuelRecord, Record, Reign, StatementRow, WeightSet
@@ -39,6 +40,7 @@ async def _play(arena: Any, better: Path, worse: Path) -> None:
             (None, 0, 0),
             (first, 1, None),
         ]
+        assert list_cached(house.cache) == [record.model]  # the loser's files have left the disk
         (statement,) = await arena.all_of(house, StatementRow)
         verify(Signed(body=statement.body, author=statement.author, signature=statement.signature))
         arena.advance(1)
