@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx2
+from miner.asking import ask
+from shared.errors import AgonError, TransientError
 
-from shared.errors import CODES, AgonError, TransientError
-
-TIMEOUT_S = 10.0
 SHOWN = ("state", "round", "rank", "queue_position", "commit_block", "digest", "model", "locator")
 """Fields of a submission that are shown to people, beside its problem and its explanation."""
 
@@ -24,14 +22,11 @@ def fetch_status(api: str, key: str) -> list[dict[str, Any]]:
     does not answer in our language, and otherwise the error that it answers with.
     """
     try:
-        with httpx2.Client(base_url=api.rstrip("/"), timeout=TIMEOUT_S) as client:
-            response = client.get(f"/v1/submissions/{key}")
-            document = response.json()
-    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
-        raise TransientError("api_unreachable", f"{api} gives no answer: {error}") from error
-    items = document.get("items") if isinstance(document, dict) else None
-    if not response.is_success:
-        raise _answered_error(api, key, document)
+        items = ask(api, f"/v1/submissions/{key}").get("items")
+    except AgonError as error:
+        if error.code == "no_data":
+            raise _no_data(key) from error
+        raise
     if not isinstance(items, list):
         raise TransientError("api_unreachable", f"{api} is not an Agon API")
     if not items:
@@ -53,15 +48,6 @@ def shown_fields(item: dict[str, Any]) -> dict[str, Any]:
         if item.get(name):
             fields[name.replace("_", " ")] = item[name]
     return fields
-
-
-def _answered_error(api: str, key: str, document: Any) -> AgonError:
-    code = document.get("code") if isinstance(document, dict) else None
-    if code in {"not_found", "no_data"}:
-        return _no_data(key)
-    if code in CODES:
-        return AgonError(code, f"{api} says: {document.get('message')}", help=document.get("help"))
-    return TransientError("api_unreachable", f"{api} is not an Agon API")
 
 
 def _no_data(key: str) -> AgonError:

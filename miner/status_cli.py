@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from shared.console import (
     HotkeyOption,
     JsonOption,
+    NetuidOption,
+    NetworkOption,
     WalletOption,
     WalletPathOption,
     command,
@@ -22,26 +24,44 @@ from shared.settings import Settings
 
 
 @command
-def status(
+async def status(
     api: Annotated[str, typer.Option("--api", help="Address of a validator's API.", envvar="AGON_API")],
+    network: NetworkOption = None,
+    netuid: NetuidOption = None,
     wallet: WalletOption = None,
     wallet_hotkey: HotkeyOption = None,
     wallet_path: WalletPathOption = None,
     digest: Annotated[
         str | None, typer.Option("--digest", help="Ask for a committed digest instead of the hotkey.")
     ] = None,
+    with_reasons: Annotated[
+        bool, typer.Option("--explain", help="Add when it is judged, what it earned, and who signed.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a validator says about the hotkey's submissions."""
-    settings = Settings.load(wallet=wallet, wallet_hotkey=wallet_hotkey, wallet_path=wallet_path)
+    settings = Settings.load(
+        network=network, netuid=netuid, wallet=wallet, wallet_hotkey=wallet_hotkey, wallet_path=wallet_path
+    )
+    from miner.explain import explain, shown_explanation
     from miner.status import fetch_status, shown_fields
-    from shared.chain.wallets import hotkey_of, open_wallet
+    from shared.types import Hotkey
 
-    key = digest or hotkey_of(open_wallet(settings, need="public"))
-    items = fetch_status(api, key)
+    hotkey = None if digest and not with_reasons else _own_hotkey(settings)
+    items = fetch_status(api, digest or str(hotkey))
+    document: dict[str, Any] = {"key": digest or hotkey, "items": items}
+    reasons = await explain(settings, api, Hotkey(str(hotkey))) if with_reasons else None
     if as_json:
-        print_json({"key": key, "items": items})
+        print_json(document if reasons is None else document | {"explanation": reasons})
         return
     for item in items:
         print_fields(shown_fields(item))
         typer.echo()
+    if reasons is not None:
+        print_fields(shown_explanation(reasons))
+
+
+def _own_hotkey(settings: Settings) -> str:
+    from shared.chain.wallets import hotkey_of, open_wallet
+
+    return hotkey_of(open_wallet(settings, need="public"))

@@ -15,6 +15,7 @@ from shared.evaluation.prompts import sample_seed
 from shared.models.competition import Competition
 from shared.models.evidence import DuelRow, Sample
 from shared.models.prompt import Prompt
+from shared.stats.rows import Row
 from shared.types import Digest, JudgeName, PromptId, RoundNumber
 
 Seeds = dict[PromptId, tuple[int, ...]]
@@ -62,6 +63,19 @@ def duel_row(prompt: Prompt, position: int, challenger: Side, champion: Side) ->
         champion_seeds=champion.seeds[prompt.id],
         challenger_model=challenger.model,
         champion_model=champion.model,
+    )
+
+
+def statistic(row: DuelRow, d_fresh: float | None) -> Row:
+    """What of a row decides; `d_fresh` is its `fresh_difference`."""
+    return Row(
+        slice=row.slice,
+        d=row.d,
+        d_fresh=d_fresh,
+        extra_tokens=row.extra_tokens,
+        kl=row.kl,
+        identical=row.identical,
+        s_champion=row.s_champion,
     )
 
 

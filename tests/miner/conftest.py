@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -230,3 +232,36 @@ def spoil() -> Callable[[Path], None]:
         shutil.rmtree(root / "nothing", ignore_errors=True)
 
     return act
+
+
+@dataclass(frozen=True)
+class Served:
+    """A validator's API of canned answers: (status, document) by path."""
+
+    url: str
+    answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
+
+
+@pytest.fixture
+def api() -> Iterator[Served]:
+    """A server that answers 404 `not_found` until a test says otherwise."""
+    answers: dict[str, tuple[int, Any]] = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, document = answers.get(self.path, (404, {"code": "not_found", "message": "no"}))
+            body = document if isinstance(document, bytes) else json.dumps(document).encode()
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield Served(f"http://127.0.0.1:{server.server_port}", answers)
+    server.shutdown()
+    thread.join()
+    server.server_close()

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
@@ -25,50 +22,22 @@ VIEW = {
 }
 
 
-class _Api(BaseHTTPRequestHandler):
-    """Answers by path."""
-
-    answers: dict[str, tuple[int, Any]] = {}
-
-    def do_GET(self) -> None:
-        status, document = self.answers.get(self.path, (404, {"code": "not_found", "message": "no"}))
-        body = document if isinstance(document, bytes) else json.dumps(document).encode()
-        self.send_response(status)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *arguments: Any) -> None:
-        pass
-
-
-@pytest.fixture
-def api() -> Iterator[str]:
-    _Api.answers = {}
-    server = HTTPServer(("127.0.0.1", 0), _Api)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def test_my_submissions_are_shown(bare_world: Any, api: str) -> None:
-    _Api.answers[f"/v1/submissions/{bare_world.hotkey}"] = (200, {"items": [VIEW], "next_cursor": None})
-    assert bare_world.run_json("status", "--api", api) == {"key": bare_world.hotkey, "items": [VIEW]}
-    people = bare_world.run("status", "--api", api + "/").stdout
+def test_my_submissions_are_shown(bare_world: Any, api: Any) -> None:
+    api.answers[f"/v1/submissions/{bare_world.hotkey}"] = (200, {"items": [VIEW], "next_cursor": None})
+    assert bare_world.run_json("status", "--api", api.url) == {"key": bare_world.hotkey, "items": [VIEW]}
+    people = bare_world.run("status", "--api", api.url + "/").stdout
     assert "state         rejected" in people
     assert "problem       duplicate: same tensors" in people
     assert "explanation   It was refused." in people
 
 
-def test_a_digest_can_be_asked_for(bare_world: Any, api: str) -> None:
-    _Api.answers[f"/v1/submissions/{DIGEST}"] = (200, {"items": [VIEW], "next_cursor": None})
-    assert bare_world.run_json("status", "--api", api, "--digest", DIGEST)["items"] == [VIEW]
+def test_a_digest_can_be_asked_for(bare_world: Any, api: Any) -> None:
+    api.answers[f"/v1/submissions/{DIGEST}"] = (200, {"items": [VIEW], "next_cursor": None})
+    assert bare_world.run_json("status", "--api", api.url, "--digest", DIGEST)["items"] == [VIEW]
 
 
-def test_no_data_is_said(bare_world: Any, api: str) -> None:
-    result = bare_world.run("status", "--api", api, "--json")
+def test_no_data_is_said(bare_world: Any, api: Any) -> None:
+    result = bare_world.run("status", "--api", api.url, "--json")
     assert result.exit_code == 1
     assert json.loads(result.stdout)["error"]["code"] == "no_data"
 
@@ -82,9 +51,9 @@ def test_no_data_is_said(bare_world: Any, api: str) -> None:
         ((503, {"code": "ledger_missing", "message": "none", "help": "h"}), "ledger_missing"),
     ],
 )
-def test_odd_answers_are_errors(bare_world: Any, api: str, answer: Any, code: str) -> None:
-    _Api.answers[f"/v1/submissions/{bare_world.hotkey}"] = answer
-    result = bare_world.run("status", "--api", api, "--json")
+def test_odd_answers_are_errors(bare_world: Any, api: Any, answer: Any, code: str) -> None:
+    api.answers[f"/v1/submissions/{bare_world.hotkey}"] = answer
+    result = bare_world.run("status", "--api", api.url, "--json")
     assert (result.exit_code, json.loads(result.stdout)["error"]["code"]) == (1, code)
 
 
