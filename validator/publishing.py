@@ -89,8 +89,11 @@ async def publish_competition(
     check_bundle_numbers(bundle.rules, bundle.pools)
     own = await open_log(chain, netuid, hotkey_of(wallet), place)
     rules = bundle.rules
-    if not own.holds("rules", rules.digest):
-        others = any(entry.kind == "rules" for entry in own.entries)
+    committed = await committed_head(chain, netuid, hotkey_of(wallet))
+    public = own.until(committed.digest if committed else None)
+    if not any(entry.kind == "rules" and entry.digest == rules.digest for entry in public):
+        # never seen by anybody, be it that an earlier attempt was killed: its start may have passed
+        others = any(entry.kind == "rules" for entry in public)
         head = (await chain.finalised_head()).number
         rules = schedule_start(rules, head, start_block, notice=NOTICE_ROUNDS if others else 0)
     elif start_block not in {None, rules.schedule.start_block}:

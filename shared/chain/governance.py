@@ -97,6 +97,11 @@ class GovernanceLog:
         last = [item.kind for item in self.entries if item.digest == digest and item.kind in {kind, "retire"}]
         return bool(last) and last[-1] == kind
 
+    def until(self, head: Digest | None) -> tuple[LogEntry, ...]:
+        """Entries up to the committed `head`: those that the public can know of; none without a head."""
+        place = next((i for i, entry in enumerate(self.entries) if entry.entry_digest == head), -1)
+        return self.entries[: place + 1]
+
     def append(self, kind: EntryKind, digest: Digest, from_round: RoundNumber) -> LogEntry:
         """Add one entry and write the file atomically."""
         entry = LogEntry(

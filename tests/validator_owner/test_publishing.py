@@ -80,6 +80,28 @@ def test_publishing_again_changes_nothing(
     asyncio.run(play())
 
 
+def test_an_attempt_that_died_before_the_commit_does_not_start_rounds_in_the_past(
+    world: World, wallets: Wallets, settings: Settings, bundle_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def die(*_: object) -> None:
+        raise ConnectionError("killed before the commit")
+
+    async def play() -> None:
+        async with world() as (chain, substrate):
+            netuid = await made_subnet(chain, wallets)
+            place = log_place(settings, hotkey_of(wallets["owner"]))
+            with monkeypatch.context() as patch, pytest.raises(ConnectionError):
+                patch.setattr(ChainClient, "commit", die)
+                await publish_competition(chain, wallets["owner"], netuid, bundle_root, place)
+            dead = load_bundle(bundle_root).rules
+            substrate.advance(100)
+            done = await publish_competition(chain, wallets["owner"], netuid, bundle_root, place)
+            assert done.start_block > (await chain.head()).number - 3 > dead.schedule.start_block
+            assert (done.competition != dead.digest, done.committed) == (True, True)
+
+    asyncio.run(play())
+
+
 def test_lost_log_is_restored_and_a_parted_one_refused(
     world: World, wallets: Wallets, settings: Settings, bundle_root: Path
 ) -> None:
