@@ -17,7 +17,7 @@ from shared.errors import AgonError
 from shared.models.wire import DigestField, Wire, canonical_json
 from shared.types import Hotkey, Netuid, RoundNumber
 
-Step = Literal["planned", "committed", "finalised", "slotted", "published", "verified"]
+Step = Literal["planned", "prepared", "committed", "finalised", "slotted", "published", "verified"]
 
 
 class Journal(Wire):

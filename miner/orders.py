@@ -84,7 +84,9 @@ async def serve(settings: Settings, order: Order, *, talk: Talk) -> Receipt:
             journal = choose_journal(planned, existing, live_block=live_block, replace=order.replace)
             if journal.state == "verified":
                 talk(f"committed already, in block {journal.commit_block}; --replace commits it anew")
-        store = open_store(parse_locator(journal.locator), file_root=_file_root(settings))
+        if settings.file_root is not None:
+            settings.file_root.mkdir(parents=True, exist_ok=True)
+        store = open_store(parse_locator(journal.locator), settings)
         desk = Desk(
             chain=chain,
             commit=lambda text: chain.commit(wallet, settings.require_netuid(), text),
@@ -106,7 +108,7 @@ def _check(settings: Settings, order: Order, bundle: Bundle) -> _Packed:
         message = "a packaged checkpoint and --locator are needed, unless --resume is given"
         raise AgonError("usage", message)
     locator = parse_locator(order.locator)
-    open_store(locator, file_root=settings.store if settings.allows_file_locators else None)
+    open_store(locator, settings)
     manifest, found = check_source(order.source, bundle)
     return _Packed(order.source, manifest, locator, tuple(found))
 
@@ -144,14 +146,6 @@ def _asker(api: str | None) -> Callable[[Journal], Slot | None] | None:
     if api is None:
         return None
     return lambda journal: ask_slot(api, journal.digest, journal.commit_block or 0)
-
-
-def _file_root(settings: Settings) -> Path | None:
-    """Root of `file:` locators where the network has them, made if it is not there yet."""
-    if not settings.allows_file_locators:
-        return None
-    settings.store.mkdir(parents=True, exist_ok=True)
-    return settings.store
 
 
 def _describe_plan(journal: Journal, manifest: Manifest) -> dict[str, Any]:

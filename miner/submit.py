@@ -1,4 +1,4 @@
-"""Submitting: commit a packaged checkpoint, wait for its slot, publish, read it back.
+"""Submitting: bring a packaged checkpoint, commit it, wait for its slot, publish, read it back.
 
 The command calls `plan`, then `submit`, which saves the journal after every step. Files never become
 readable before the round that takes them has closed, so nobody can copy them in time. Before anything is
@@ -155,12 +155,21 @@ async def submit(desk: Desk, journal: Journal, *, wait: bool) -> Journal:
 
 async def _take_step(desk: Desk, journal: Journal) -> Journal:
     if journal.state == "planned":
+        return await _prepare(desk, journal)
+    if journal.state == "prepared":
         return await _commit(desk, journal)
     if journal.state == "committed":
         return await _await_finality(desk, journal)
     if journal.state == "slotted":
         return await _publish(desk, journal)
     return await _verify(desk, journal)
+
+
+async def _prepare(desk: Desk, journal: Journal) -> Journal:
+    """Bring the files to the store, private still: in the fetch window only their visibility changes."""
+    source = Path(journal.source)
+    await asyncio.to_thread(desk.store.prepare, source, _committed_manifest(source, journal))
+    return journal.model_copy(update={"state": "prepared"})
 
 
 async def _commit(desk: Desk, journal: Journal) -> Journal:
@@ -253,12 +262,17 @@ async def _publish(desk: Desk, journal: Journal) -> Journal:
     if head.number > journal.fetch_until_block:
         desk.talk(f"late: validators of round {journal.round} waited until block {journal.fetch_until_block}")
     source = Path(journal.source)
-    manifest = load_manifest(source)
-    if manifest.digest != journal.manifest:
-        raise AgonError("digest_mismatch", f"{source} holds another checkpoint than the one committed")
+    manifest = _committed_manifest(source, journal)
     desk.talk(f"publishing {manifest.total_bytes} bytes to {journal.locator}")
     await asyncio.to_thread(desk.store.publish, source, manifest)
     return journal.model_copy(update={"state": "published"})
+
+
+def _committed_manifest(source: Path, journal: Journal) -> Manifest:
+    manifest = load_manifest(source)
+    if manifest.digest != journal.manifest:
+        raise AgonError("digest_mismatch", f"{source} holds another checkpoint than the one committed")
+    return manifest
 
 
 async def _verify(desk: Desk, journal: Journal) -> Journal:

@@ -12,7 +12,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -68,6 +68,27 @@ class Settings(BaseSettings):
     """File of the embedded chain."""
     store: Path = Field(default=Path(".agon/store"), alias="AGON_STORE")
     """Root of `file:` locators; used on embedded and local networks only."""
+    hf_endpoint: str = Field(
+        default="https://huggingface.co", pattern=r"^https?://[^/]+/?$", alias="HF_ENDPOINT"
+    )
+    """Hub behind `hf://` locators; a mirror of one's own may be on a private address."""
+    hf_token: SecretStr | None = Field(default=None, alias="HF_TOKEN")
+    """Token that uploads to `hf://` locators; reading never uses it."""
+    s3_key_id: str | None = Field(default=None, alias="AWS_ACCESS_KEY_ID")
+    """Key that uploads to `s3://` locators; reading never uses it."""
+    s3_secret: SecretStr | None = Field(default=None, alias="AWS_SECRET_ACCESS_KEY")
+    """Its secret."""
+    s3_session: SecretStr | None = Field(default=None, alias="AWS_SESSION_TOKEN")
+    """Its session token, if it has one."""
+    s3_region: str = Field(default="us-east-1", min_length=1, alias="AWS_REGION")
+    """Region that uploads are signed for; `auto` on some hosts."""
+    s3_endpoint: str | None = Field(default=None, pattern=r"^https?://[^/]+/?$", alias="AWS_ENDPOINT_URL_S3")
+    """URL of the S3 API that takes uploads; the locator's own host when unset."""
+    s3_bucket: str | None = Field(default=None, min_length=3, alias="AGON_S3_BUCKET")
+    """Bucket to upload to when the locator's host is the bucket's own domain: all that follows it is then the
+    key."""
+    s3_staging: str | None = Field(default=None, min_length=3, alias="AGON_S3_STAGING")
+    """Private bucket for uploads before the slot; below `agon-staging/` in the same bucket when unset."""
     ledger: str | None = Field(default=None, alias="AGON_LEDGER")
     """SQLAlchemy URL of the ledger; `ledger.db` in the state directory when unset."""
     bundle: Path | None = Field(default=None, alias="AGON_BUNDLE")
@@ -157,8 +178,13 @@ class Settings(BaseSettings):
 
     @property
     def allows_file_locators(self) -> bool:
-        """Whether `file:` locators are honoured on this network."""
+        """Whether all on this network share a machine: `file:` locators and private hosts are honoured."""
         return self.network in LOCAL_NETWORKS
+
+    @property
+    def file_root(self) -> Path | None:
+        """Root of `file:` locators; none where they are not honoured."""
+        return self.store if self.allows_file_locators else None
 
 
 def _config_file() -> Path:

@@ -55,7 +55,7 @@ async def fetch(house: House, submission: Submission) -> None:
 
 
 def _fetch_files(house: House, submission: Submission) -> Admitted:
-    store = open_store(parse_locator(submission.locator or ""), file_root=house.file_root)
+    store = open_store(parse_locator(submission.locator or ""), house.settings)
 
     def binds(manifest: Digest) -> bool:
         bound = commitment_digest(house.rules.digest, manifest, Hotkey(submission.hotkey))

@@ -17,6 +17,7 @@ from shared.checkpoints.download import checkpoint_path
 from shared.models.competition import Competition
 from shared.models.prompt import Prompt
 from shared.scoring import Bench
+from shared.settings import Settings
 from shared.signing import HotkeySigner
 from shared.types import Digest, Hotkey, Netuid, RoundNumber
 from validator.ledger.database import Ledger
@@ -37,8 +38,8 @@ class House:
     signer: HotkeySigner
     hotkey: Hotkey
     netuid: Netuid
-    file_root: Path | None
-    """Root of `file:` locators; none where they are not allowed."""
+    settings: Settings
+    """What stores are opened with."""
     cache: Path
     """Content-addressed checkpoints."""
     head: int = 0

@@ -42,8 +42,8 @@ class LogPlace:
 
     own_file: Path
     locator: Locator
-    file_root: Path | None
-    """Root of `file:` locators; none where they are not honoured."""
+    settings: Settings
+    """What the store there is opened with."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def log_place(settings: Settings, hotkey: Hotkey, locator: Locator | None = None
     return LogPlace(
         own_file=settings.state / f"log-{hotkey}.jsonl",
         locator=locator or Locator("file", f"log-{hotkey}"),
-        file_root=settings.store if settings.allows_file_locators else None,
+        settings=settings,
     )
 
 
@@ -129,11 +129,11 @@ async def publish_rules(
     place: LogPlace,
 ) -> Publication:
     """Append what the log lacks of these rules, publish rules and log, and commit the head."""
-    folder, before = _folder(place), len(own.entries)
+    store, before = open_store(place.locator, place.settings), len(own.entries)
     for kind, digest, from_round in _wanted(rules):
         if not own.holds(kind, digest):
             own.append(kind, digest, from_round)
-    await asyncio.to_thread(write_whole, folder / rules_name(rules.digest), canonical_json(rules))
+    await asyncio.to_thread(store.write, rules_name(rules.digest), canonical_json(rules))
     committed = await publish_log(chain, wallet, netuid, own, place)
     log.info("competition published", competition=rules.digest, start_block=rules.schedule.start_block)
     return Publication(
@@ -171,7 +171,7 @@ async def open_log(chain: ChainClient, netuid: Netuid, author: Hotkey, place: Lo
     committed = await committed_head(chain, netuid, author)
     if committed is None or any(entry.entry_digest == committed.digest for entry in own.entries):
         return own
-    entries = await fetch_log(committed, place.file_root)
+    entries = await fetch_log(committed, place.settings)
     if entries[: len(own.entries)] != own.entries:
         message = f"{place.own_file} and the log that {author} committed have parted"
         raise AgonError("log_invalid", message, help="restore the file from a backup, or move it away")
@@ -180,9 +180,9 @@ async def open_log(chain: ChainClient, netuid: Netuid, author: Hotkey, place: Lo
     return GovernanceLog(place.own_file)
 
 
-async def fetch_log(head: Commitment, file_root: Path | None) -> tuple[LogEntry, ...]:
+async def fetch_log(head: Commitment, settings: Settings) -> tuple[LogEntry, ...]:
     """A published log up to its committed head, verified. Raises as `read_log` and the store do."""
-    store = open_store(head.locator, file_root=file_root)
+    store = open_store(head.locator, settings)
     data = await asyncio.to_thread(store.read, LOG_NAME, limit_bytes=MAX_LOG_BYTES)
     return read_log(data, head.digest)
 
@@ -202,16 +202,9 @@ async def publish_log(
     """Put the log in its place and point the chain at its head; False when it pointed there already."""
     if own.head is None:
         raise ValueError("an empty log has no head to commit")
-    await asyncio.to_thread(write_whole, _folder(place) / LOG_NAME, own.data)
+    store = open_store(place.locator, place.settings)
+    await asyncio.to_thread(store.write, LOG_NAME, own.data)
     if await committed_head(chain, netuid, hotkey_of(wallet)) == Commitment(own.head, place.locator):
         return False
     await chain.commit(wallet, netuid, encode_log_head(own.head, place.locator))
     return True
-
-
-def _folder(place: LogPlace) -> Path:
-    """Directory behind the locator. Raises Rejection `locator_invalid` where it cannot be written."""
-    if place.locator.scheme != "file" or place.file_root is None:
-        message = f"logs are published at file: locators on embedded and local networks, not {place.locator}"
-        raise Rejection("locator_invalid", message)
-    return place.file_root / place.locator.name

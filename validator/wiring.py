@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
-from pathlib import Path
 
 from shared.chain.client import ChainClient
 from shared.chain.commitment import parse_log_head
@@ -50,8 +49,7 @@ async def _furnished(
 ) -> AsyncIterator[House]:
     async with connect(settings, patient=True) as chain:
         world = World(await chain.genesis_hash(), netuid, hotkey_of(wallet))
-        file_root = settings.store if settings.allows_file_locators else None
-        await require_published(chain, netuid, bundle.rules.digest, file_root)
+        await require_published(chain, netuid, bundle.rules.digest, settings)
         with closing(open_ledger(settings.ledger_url, world)) as ledger, _bench(settings, bundle) as bench:
             await ledger.do(rounds.enter_competition, bundle.rules, bundle.rules.base.digest)
             yield House(
@@ -63,20 +61,20 @@ async def _furnished(
                 signer=wallet.hotkey,
                 hotkey=hotkey_of(wallet),
                 netuid=netuid,
-                file_root=file_root,
+                settings=settings,
                 cache=settings.state / "cache",
             )
 
 
 async def require_published(
-    chain: ChainClient, netuid: Netuid, competition: Digest, file_root: Path | None
+    chain: ChainClient, netuid: Netuid, competition: Digest, settings: Settings
 ) -> None:
     """Raises AgonError `competition_unpublished` unless the owner's log holds these rules."""
     owner = await chain.owner_hotkey(netuid)
     record = await chain.commitment_of(netuid, owner)
     if record is None:
         raise AgonError("competition_unpublished", f"subnet owner {owner} has committed no governance log")
-    entries = await fetch_log(parse_log_head(record.fields), file_root)
+    entries = await fetch_log(parse_log_head(record.fields), settings)
     if not any(entry.kind == "rules" and entry.digest == competition for entry in entries):
         raise AgonError("competition_unpublished", f"the owner's log does not hold competition {competition}")
 

@@ -15,6 +15,7 @@ from shared.checkpoints.stores import FileStore, NotServed, open_store
 from shared.errors import AgonError, Rejection, TransientError
 from shared.models.competition import CheckpointLimits, Competition
 from shared.models.manifest import Manifest
+from shared.settings import Settings
 
 WEIGHTS = "model.safetensors"
 
@@ -202,16 +203,12 @@ def test_a_new_submission_replaces_an_old_one_under_the_same_name(
         _download(store, manifest, limits, tmp_path)
 
 
-@pytest.mark.parametrize("text", ["hf://org/repo", "s3://host/bucket/prefix"])
-def test_this_build_serves_file_locators_only(text: str, tmp_path: Path) -> None:
-    with pytest.raises(Rejection, match="locator_invalid"):
-        open_store(parse_locator(text), file_root=tmp_path)
-
-
-def test_file_locators_need_a_local_network(tmp_path: Path) -> None:
+@pytest.mark.parametrize("network", [None, "test", "finney", "wss://entry.example:443"])
+def test_file_locators_need_a_local_network(network: str | None, tmp_path: Path) -> None:
     with pytest.raises(Rejection, match="embedded and local networks only"):
-        open_store(parse_locator("file:mine"), file_root=None)
-    assert isinstance(open_store(parse_locator("file:mine"), file_root=tmp_path), FileStore)
+        open_store(parse_locator("file:mine"), Settings.load(network=network, store=tmp_path))
+    local = Settings.load(network="embedded", store=tmp_path)
+    assert isinstance(open_store(parse_locator("file:mine"), local), FileStore)
 
 
 def test_a_parallel_download_of_the_same_content_waits_and_shares(

@@ -78,7 +78,9 @@ class _Crash(Exception):
 
 
 @pytest.mark.parametrize("written", [True, False], ids=["after the write", "before the write"])
-@pytest.mark.parametrize("step", ["planned", "committed", "finalised", "published", "verified"])
+@pytest.mark.parametrize(
+    "step", ["planned", "prepared", "committed", "finalised", "slotted", "published", "verified"]
+)
 def test_a_crash_at_any_step_leaves_one_commitment(
     world: Any, monkeypatch: pytest.MonkeyPatch, step: str, written: bool
 ) -> None:
@@ -171,7 +173,7 @@ def test_an_unregistered_hotkey_commits_nothing(bare_world: Any) -> None:
     assert not bare_world.journal.exists()
 
 
-@pytest.mark.parametrize("locator", ["hf://org/repo", "file:../up", "nonsense"])
+@pytest.mark.parametrize("locator", ["hf://org", "file:../up", "nonsense"])
 def test_places_that_nobody_could_read_are_refused(world: Any, locator: str) -> None:
     result = world.run("submit", world.package, "--locator", locator)
     assert result.exit_code == 1

@@ -1,8 +1,7 @@
-"""Stores: the places where a committed checkpoint is published and read, behind one small Protocol.
+"""The file store: a directory below a root that miners and validators of one machine share.
 
-The download reads through it, `agon-miner submit` publishes through it. This build serves `file:`
-locators below a configured root, which makes sense on embedded and local networks only. A store moves
-bytes; it never judges them.
+It serves `file:` locators on embedded and local networks. Nothing in it is private, so nothing is brought
+before it is published.
 """
 
 from __future__ import annotations
@@ -10,12 +9,14 @@ from __future__ import annotations
 import errno
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, NoReturn, Protocol
+from typing import NoReturn
 
-from shared.chain.commitment import Locator
-from shared.checkpoints.files import hash_file, open_regular, read_chunks, replacing
+from shared.checkpoints.files import hash_file, open_regular, read_chunks, replacing, write_whole
 from shared.checkpoints.manifest import write_manifest
+from shared.checkpoints.stores.source import changed, open_source
+from shared.checkpoints.stores.store import NotServed
 from shared.errors import AgonError, Rejection, TransientError
 from shared.models.manifest import MANIFEST_NAME, Manifest, ManifestFile
 
@@ -25,40 +26,7 @@ NOT_SERVED = frozenset(
 """What the system answers when the publisher left no readable regular file there; all other errors
 are the store's own trouble."""
 
-
-NotServedCode = Literal["withheld", "commitment_mismatch"]
-
-
-class NotServed(TransientError):
-    """The store answered, but what was committed is not there: it may still come before the deadline.
-
-    The caller asks again until the fetch window closes and then records a Rejection with this code.
-    """
-
-    def __init__(
-        self, message: str, *, code: Literal["withheld", "commitment_mismatch"] = "withheld"
-    ) -> None:
-        super().__init__(code, message)
-
-
-class Store(Protocol):
-    """One checkpoint's place. Paths are those of a validated manifest, or `manifest.json`."""
-
-    def read(self, path: str, *, limit_bytes: int) -> bytes:
-        """A whole small object. Raises Rejection `too_large` beyond the limit, NotServed when there is
-        no such object, TransientError `store_unreachable` when the store does not answer."""
-        ...
-
-    def stream(self, path: str, *, offset: int = 0) -> Iterator[bytes]:
-        """The object from byte `offset` on. It ends only where the object ends: a broken connection
-        raises. Errors as for `read`, at any time."""
-        ...
-
-    def publish(self, source: Path, manifest: Manifest) -> None:
-        """Put the files of `manifest` from `source` in place, the manifest last, each file whole or not
-        at all. Repeating it completes an earlier attempt. Raises AgonError `digest_mismatch` when the
-        source is not what the manifest says, TransientError when the store does not answer."""
-        ...
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class FileStore:
@@ -87,11 +55,14 @@ class FileStore:
         except OSError as error:
             self._refuse(path, error)
 
+    def prepare(self, source: Path, manifest: Manifest) -> None:
+        """See `Store.prepare`: a shared directory has no private part, so nothing is brought early."""
+
     def publish(self, source: Path, manifest: Manifest) -> None:
         """See `Store.publish`."""
         self._require_root()
         place = self._root / self._name
-        try:
+        with self._writing():
             place.mkdir(exist_ok=True)
             # an older manifest must not vouch for a mixture of old and new files
             (place / MANIFEST_NAME).unlink(missing_ok=True)
@@ -99,8 +70,20 @@ class FileStore:
                 if not _holds(place, entry):
                     _copy(source, place, entry)
             write_manifest(place, manifest)
+
+    def write(self, path: str, data: bytes) -> None:
+        """See `Store.write`."""
+        with self._writing():
+            write_whole(self._root / self._name / path, data)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
-            message = f"cannot publish to {place}: {error.strerror}"
+            message = f"cannot publish to {self._root / self._name}: {error.strerror}"
+            if error.errno in FULL:
+                raise AgonError("store_full", message) from error
             raise TransientError("store_unreachable", message) from error
 
     def _require_root(self) -> None:
@@ -114,20 +97,6 @@ class FileStore:
         raise TransientError("store_unreachable", message) from error
 
 
-def open_store(locator: Locator, *, file_root: Path | None) -> Store:
-    """The store that `locator` names.
-
-    Raises Rejection `locator_invalid` unless it is a `file:` locator and a root for such is configured,
-    which it is on embedded and local networks only.
-    """
-    if locator.scheme != "file":
-        raise Rejection("locator_invalid", f"this build serves file: locators only, not {locator}")
-    if file_root is None:
-        message = f"file: locators are served on embedded and local networks only, not {locator}"
-        raise Rejection("locator_invalid", message)
-    return FileStore(file_root, locator.name)
-
-
 def _holds(place: Path, entry: ManifestFile) -> bool:
     try:
         with open_regular(place, entry.path) as file:
@@ -137,15 +106,10 @@ def _holds(place: Path, entry: ManifestFile) -> bool:
 
 
 def _copy(source: Path, place: Path, entry: ManifestFile) -> None:
-    try:
-        opened = open_regular(source, entry.path)
-    except OSError as error:
-        message = f"{entry.path} cannot be read from {source}: {error.strerror}"
-        raise AgonError("digest_mismatch", message) from error
     hasher = hashlib.sha256()
-    with opened, replacing(place / entry.path) as target:
+    with open_source(source, entry) as opened, replacing(place / entry.path) as target:
         for chunk in read_chunks(opened):
             hasher.update(chunk)
             target.write(chunk)
         if "sha256:" + hasher.hexdigest() != entry.digest:
-            raise AgonError("digest_mismatch", f"{entry.path} changed since its manifest was made")
+            raise changed(entry)
