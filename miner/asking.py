@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 from pydantic import ValidationError
 
-from shared.errors import CODES, AgonError, TransientError
+from shared.errors import CODES, AgonError, Fault, TransientError
 from shared.models.wire import WireT
 
 TIMEOUT_S = 10.0
@@ -53,5 +53,8 @@ def _answered_error(api: str, path: str, document: Any) -> AgonError:
     if code in NOTHING:
         return AgonError("no_data", f"{api} has nothing at {path} yet: {document.get('message')}")
     if code in CODES:
-        return AgonError(code, f"{api} says: {document.get('message')}", help=document.get("help"))
+        # what the validator has to mend may be mended when we ask again
+        passing = CODES[code].fault in {Fault.VALIDATOR, Fault.NETWORK}
+        kind = TransientError if passing else AgonError
+        return kind(code, f"{api} says: {document.get('message')}", help=document.get("help"))
     return TransientError("api_unreachable", f"{api} is not an Agon API")

@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from miner.run_cli import run
 from miner.score_cli import score
 from miner.status_cli import status
 from shared.console import (
@@ -246,6 +247,7 @@ async def submit(
     print_json(receipt.document) if as_json else print_fields(receipt.document)
 
 
+app.command()(run)
 app.command()(score)
 app.command()(status)
 

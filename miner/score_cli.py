@@ -97,12 +97,12 @@ def judges_in(root: Path | None) -> dict[JudgeName, Path]:
 
 def admission_findings(source: Path, bundle: Any) -> list[Rejection]:
     """What admission would refuse; of an unpackaged checkpoint all but what packaging leaves out."""
-    from miner.check import check
+    from miner.check import check, refused_when_packaged
     from shared.models.manifest import MANIFEST_NAME
 
     packaged = (source / MANIFEST_NAME).exists()
     found = check(source, bundle).findings
-    return [finding for finding in found if packaged or finding.code not in {"file_forbidden", "too_large"}]
+    return list(found) if packaged else refused_when_packaged(found)
 
 
 def shown(found: Score) -> dict[str, Any]:

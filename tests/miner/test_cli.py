@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from miner.cli import app
 
-COMMANDS = ("init", "register", "package", "check", "score", "submit", "status", "price")
+COMMANDS = ("init", "register", "package", "check", "run", "score", "submit", "status", "price")
 ON_CHAIN = ("init", "register", "submit", "price")
 
 
