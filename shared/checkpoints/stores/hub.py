@@ -7,8 +7,10 @@ as open files, so no link is followed and nothing is left in a cache.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,19 +91,24 @@ class Hub:
         if self._token is None:
             message = f"writing to hf://{self._repo} needs a token"
             raise AgonError("store_denied", message, help="set HF_TOKEN to a token that may write there")
-        from huggingface_hub import HfApi, set_client_factory
+        from huggingface_hub import HfApi
         from huggingface_hub.errors import HfHubHTTPError
 
-        # its own client has no timeouts, and refuses to work where HF_HUB_OFFLINE keeps models local
-        set_client_factory(_make_client)
+        _adjust_huggingface_hub()
         try:
             yield HfApi(endpoint=self._endpoint, token=self._token)
         except (HfHubHTTPError, httpx2.HTTPError, RuntimeError, ValueError) as error:
             raise _in_our_words(error, self._repo) from error
 
 
-def _make_client() -> httpx2.Client:
-    return httpx2.Client(follow_redirects=True, timeout=REQUEST_S)
+@cache
+def _adjust_huggingface_hub() -> None:
+    """Once a process: give it a client with timeouts, which also works where HF_HUB_OFFLINE keeps models
+    local, and silence its warning that files are uploaded over HTTP, as they are meant to be."""
+    from huggingface_hub import set_client_factory
+
+    set_client_factory(lambda: httpx2.Client(follow_redirects=True, timeout=REQUEST_S))
+    logging.getLogger("huggingface_hub._commit_api").setLevel(logging.ERROR)
 
 
 def _in_our_words(error: Exception, repo: str) -> AgonError:

@@ -99,7 +99,7 @@ class Web:
             heads: list[Mapping[str, str]] = []
             status, chunks = self._ask(stack, url, headers, heads)
             while status in REDIRECTS and len(heads) <= redirects:
-                url = urljoin(url, heads[-1].get("location", ""))
+                url = _next(url, heads[-1].get("location", ""))
                 status, chunks = self._ask(stack, url, headers, heads)
             yield Answer(tuple(heads), _from_offset(url, status, heads[-1], chunks, offset))
 
@@ -133,6 +133,14 @@ class Web:
         if not url.startswith("https:") and not self._private and not trusted:
             raise NotServed(f"{_place(url)} is read over https only")
         return trusted
+
+
+def _next(url: str, location: str) -> str:
+    """Where a redirect leads."""
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise NotServed(f"{_place(url)} sends us to no URL: {location[:100]!r}") from error
 
 
 def _from_offset(

@@ -1,0 +1,304 @@
+"""Hostile hosts: drips, floods, lies about lengths, redirects inwards. None of them stops a validator."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.chain.commitment import parse_locator
+from shared.checkpoints.stores import NotServed, open_store
+from shared.checkpoints.stores.guard import MIN_BYTES_PER_S, PATIENCE_S, Pace, is_public
+from shared.checkpoints.stores.web import Web
+from shared.errors import Rejection, TransientError
+from shared.settings import Settings
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+Talk = Callable[[socket.socket], None]
+
+
+class _Time:
+    """A clock that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@contextmanager
+def _host(talk: Talk) -> Iterator[str]:
+    """A host that reads one request per connection and then does what `talk` does."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                line, _ = listening.accept()
+            except OSError:
+                return
+            with line:
+                try:
+                    line.recv(65536)
+                    talk(line)
+                except OSError:
+                    continue
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}/file"
+    listening.shutdown(socket.SHUT_RDWR)
+    listening.close()
+    thread.join()
+
+
+def _saying(data: bytes) -> Talk:
+    return lambda line: line.sendall(data)
+
+
+def _flooding(head: bytes, data: bytes) -> Talk:
+    def talk(line: socket.socket) -> None:
+        line.sendall(head)
+        while True:
+            line.sendall(data)
+
+    return talk
+
+
+def _read(url: str, web: Web | None = None, limit_bytes: int = 1000, **how: Any) -> bytes:
+    with (web or Web(private=True)).get(url, **how) as answer:
+        return answer.read(limit_bytes, "the file")
+
+
+def test_an_honest_answer_is_read() -> None:
+    with _host(_saying(HEAD + b"Content-Length: 5\r\n\r\nhello")) as url:
+        assert _read(url) == b"hello"
+        assert _read(url, offset=2) == b"llo"
+
+
+@pytest.mark.parametrize(
+    "head", [b"\r\n", b"Content-Length: 99999999999999\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n"]
+)
+def test_an_endless_body_is_cut_off_at_the_limit(head: bytes) -> None:
+    chunk = b"3e8\r\n" + b"x" * 1000 + b"\r\n"
+    with _host(_flooding(HEAD + head, chunk)) as url, pytest.raises(Rejection, match="too_large"):
+        _read(url)
+
+
+def test_what_is_said_to_be_too_large_is_not_read() -> None:
+    with _host(_saying(HEAD + b"Content-Length: 1001\r\n\r\n")) as url, pytest.raises(Rejection):
+        _read(url)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x00" * 300,
+        b"SSH-2.0-OpenSSH\r\n",
+        HEAD + b"Content-Length: 9\r\n\r\nshort",
+        HEAD + b"Content-Length: -1\r\n\r\n",
+        HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        HEAD + b"X: " + b"a" * 200_000 + b"\r\n\r\n",
+        b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 429 Busy\r\nContent-Length: 0\r\n\r\n",
+    ],
+    ids=[
+        "nothing",
+        "zeros",
+        "ssh",
+        "early end",
+        "negative",
+        "two lengths",
+        "chunks",
+        "head bomb",
+        "503",
+        "429",
+    ],
+)
+def test_a_broken_answer_is_nobodys_fault_yet(data: bytes) -> None:
+    with _host(_saying(data)) as url, pytest.raises(TransientError) as caught:
+        _read(url)
+    assert caught.value.code == "store_unreachable"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 412 Precondition Failed\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: /other\r\nContent-Length: 0\r\n\r\n",
+        HEAD + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n\x1f\x8b",
+    ],
+    ids=["403", "404", "412", "204", "redirect", "gzip"],
+)
+def test_a_clear_no_is_the_publishers(data: bytes) -> None:
+    with _host(_saying(data)) as url, pytest.raises(NotServed):
+        _read(url)
+
+
+def test_a_range_that_was_not_asked_for_is_refused() -> None:
+    part = b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-4/9\r\nContent-Length: 5\r\n\r\nhello"
+    with _host(_saying(part)) as url, pytest.raises(NotServed, match="another range"):
+        _read(url, offset=4)
+    with _host(_saying(part.replace(b"0-4", b"4-8"))) as url:
+        assert _read(url, offset=4) == b"hello"
+    with _host(_saying(b"HTTP/1.1 416 Range\r\nContent-Length: 3\r\n\r\n<x>")) as url:
+        assert _read(url, offset=9) == b""
+
+
+@pytest.mark.parametrize("body", [False, True], ids=["in the head", "in the body"])
+def test_a_host_that_drips_is_cut_off(body: bool) -> None:
+    time = _Time()
+
+    def drip(line: socket.socket) -> None:
+        line.sendall(HEAD + (b"\r\n" if body else b""))
+        while True:
+            time.now_s += PATIENCE_S / 4
+            line.sendall(b"x")
+            line.recv(0)
+
+    with _host(drip) as url, pytest.raises(TransientError, match="too slowly"):
+        _read(url, Web(private=True, clock=time), limit_bytes=10**12)
+
+
+def test_informational_answers_earn_no_time() -> None:
+    time = _Time()
+
+    def flood(line: socket.socket) -> None:
+        while True:
+            time.now_s += PATIENCE_S / 20
+            line.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 100)
+
+    with _host(flood) as url, pytest.raises(TransientError, match="too slowly"):
+        _read(url, Web(private=True, clock=time))
+
+
+def test_a_body_earns_time_with_every_byte_and_a_head_does_not() -> None:
+    time = _Time()
+    pace = Pace(time)
+    pace.count(10 * MIN_BYTES_PER_S)
+    time.now_s = 20.0
+    assert pace.left_s == PATIENCE_S - 20
+    pace.in_body = True
+    pace.count(10 * MIN_BYTES_PER_S)
+    assert pace.left_s == PATIENCE_S - 10
+
+
+def test_redirects_are_followed_when_asked_and_not_for_ever() -> None:
+    again = b"HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n"
+    with _host(_saying(again)) as url, pytest.raises(NotServed, match="status 302"):
+        _read(url, redirects=5)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "file:///etc/passwd",
+        "ftp://a/b",
+        "gopher://127.0.0.1/",
+        "http://a b/",
+        "http://[::1",
+        "http://x:99999/",
+    ],
+)
+def test_a_redirect_to_no_web_page_is_not_followed(target: str) -> None:
+    answer = f"HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n".encode()
+    with _host(_saying(answer)) as url, pytest.raises((NotServed, TransientError)):
+        _read(url, redirects=5)
+
+
+INWARDS = [
+    "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
+    "224.0.0.1", "255.255.255.255", "192.0.2.1", "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "ff02::1",
+    "::ffff:127.0.0.1", "::ffff:169.254.169.254", "::127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::",
+    "2001:0:4136:e378:8000:63bf:3fff:fdd2", "2001:db8::1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", INWARDS)
+def test_no_address_inwards_is_public(address: str) -> None:
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize(
+    "address", ["1.1.1.1", "8.8.8.8", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101"]
+)
+def test_addresses_of_the_internet_are_public(address: str) -> None:
+    assert is_public(address)
+
+
+@given(st.ip_addresses(v=4))
+def test_an_ipv6_form_hides_no_ipv4_address(address: Any) -> None:
+    forms = [f"::ffff:{address}", f"64:ff9b::{address}"]
+    assert {is_public(form) for form in forms} == {is_public(str(address))}
+
+
+@pytest.mark.parametrize("address", INWARDS)
+def test_a_public_name_that_resolves_inwards_is_never_connected_to(address: str) -> None:
+    asked: list[str] = []
+
+    def resolve(host: str, port: int) -> list[str]:
+        asked.append(host)
+        return ["1.1.1.1", address]
+
+    with pytest.raises(NotServed, match=r"files\.example is not a public host"):
+        _read("https://files.example/x", Web(private=False, resolve=resolve))
+    assert asked == ["files.example"]
+
+
+def test_a_name_is_resolved_once_and_the_checked_address_is_used() -> None:
+    with _host(_saying(HEAD + b"Content-Length: 5\r\n\r\nhello")) as url:
+        answers = iter([["127.0.0.1"], ["10.0.0.1"]])
+        port = url.split(":")[2]
+        web = Web(private=True, resolve=lambda host, port: next(answers))
+        assert _read(f"http://rebinding.example:{port}", web) == b"hello"
+
+
+def test_an_unknown_name_is_nobodys_fault_yet() -> None:
+    def fail(host: str, port: int) -> list[str]:
+        raise socket.gaierror("no such name")
+
+    with pytest.raises(TransientError, match="store_unreachable"):
+        _read("https://files.example/x", Web(private=False, resolve=fail))
+
+
+def test_only_the_operators_own_hub_may_be_private() -> None:
+    with _host(_saying(HEAD + b"Content-Length: 5\r\n\r\nhello")) as url:
+        assert _read(url, Web(private=False, trusted=url)) == b"hello"
+        with pytest.raises(NotServed, match="https only"):
+            _read(url, Web(private=False, trusted="http://127.0.0.1:1"))
+        with pytest.raises(NotServed, match="https only"):
+            _read(url, Web(private=False))
+
+
+def test_a_signature_in_a_url_is_not_told() -> None:
+    with _host(_saying(b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n")) as url:
+        with pytest.raises(NotServed) as caught:
+            _read(url + "?X-Amz-Signature=secret")
+        assert "secret" not in caught.value.message
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "10.0.0.7:9000", "169.254.169.254", "localhost:9000"])
+def test_a_locator_to_a_private_host_is_refused_on_public_networks(host: str) -> None:
+    locator = parse_locator(f"s3://{host}/bucket/prefix")
+    with pytest.raises(Rejection, match="not on the public internet"):
+        open_store(locator, Settings.load(network="finney"))
+    open_store(locator, Settings.load(network="local"))
+
+
+@pytest.mark.parametrize("host", ["127.1", "2130706433", "0x7f.1", "localhost.localdomain"])
+def test_other_spellings_of_a_private_host_are_not_connected_to(host: str) -> None:
+    store = open_store(parse_locator(f"s3://{host}/bucket/prefix"), Settings.load(network="finney"))
+    with pytest.raises(TransientError):
+        store.read("manifest.json", limit_bytes=100)

@@ -1,0 +1,80 @@
+"""Real protocol servers on loopback, for tests in any area: an S3 host and a Hub."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def hub() -> Iterator[Any]:
+    """A Hub that speaks huggingface_hub's protocol; `tests/hub_server.py` has its fields."""
+    spec = importlib.util.spec_from_file_location("hub_server", Path(__file__).parent / "hub_server.py")
+    assert spec is not None and spec.loader is not None
+    module = sys.modules.setdefault(spec.name, importlib.util.module_from_spec(spec))
+    if not hasattr(module, "serve_hub"):
+        spec.loader.exec_module(module)
+    with module.serve_hub() as world:
+        yield world
+
+
+@dataclass(frozen=True)
+class S3Host:
+    """moto's S3 server, a bucket in it, and a client of its owner."""
+
+    url: str
+    host: str
+    client: Any
+
+    def keys(self, bucket: str = "models") -> dict[str, int]:
+        """Every object of a bucket with its size."""
+        found = self.client.list_objects_v2(Bucket=bucket).get("Contents", [])
+        return {one["Key"]: one["Size"] for one in found}
+
+    def open_prefix(self, prefix: str, bucket: str = "models") -> None:
+        """Let everybody read below a prefix, as docs/miner.md says."""
+        rule = {
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": "s3:GetObject",
+            "Resource": f"arn:aws:s3:::{bucket}/{prefix}*",
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [rule]})
+        self.client.put_bucket_policy(Bucket=bucket, Policy=policy)
+
+
+@pytest.fixture(scope="session")
+def _moto() -> Iterator[tuple[str, int]]:
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield server.get_host_and_port()
+    server.stop()
+
+
+@pytest.fixture
+def s3_host(_moto: tuple[str, int]) -> Iterator[S3Host]:
+    """An S3 host on loopback with an empty bucket `models`, which nobody but its owner can read."""
+    import httpx2
+    from botocore.session import Session
+
+    host, port = _moto
+    client = Session().create_client(
+        "s3",
+        endpoint_url=f"http://{host}:{port}",
+        region_name="us-east-1",
+        aws_access_key_id="owner",
+        aws_secret_access_key="secret",
+    )
+    client.create_bucket(Bucket="models")
+    yield S3Host(f"http://{host}:{port}", f"{host}:{port}", client)
+    client.close()
+    httpx2.post(f"http://{host}:{port}/moto-api/reset")
