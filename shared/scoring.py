@@ -68,12 +68,13 @@ class Bench:
         self,
         rules: Competition,
         references: Mapping[SliceName, Reference],
-        sampler: Sampler,
+        sampler: Sampler | None,
         judges: Judges,
         *,
         terms: Sequence[JudgeTerm] | None = None,
     ) -> None:
-        """`terms` are the judges that serve this round, by default all of the rules.
+        """`terms` are the judges that serve this round, by default all of the rules. Without a sampler only
+        what is drawn already can be scored.
 
         Raises AgonError `bundle_damaged` unless every slice has the reference that the rules name.
         """
@@ -96,6 +97,8 @@ class Bench:
 
         Raises Rejection for a policy that cannot be scored, AgonError for a judge that fails.
         """
+        if self._sampler is None:
+            raise ValueError("a bench without a sampler scores completions, not policies")
         completions = self._sampler.answer(weights, [SampleJob(job.prompt.text, job.seed) for job in jobs])
         return self.score([job.prompt for job in jobs], completions)
 

@@ -6,10 +6,13 @@ form is settled here once. All numbers are finite by construction.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
+from shared.models.statement import Signed
 from shared.models.wire import DigestField, Wire
-from shared.types import PromptId, SliceName
+from shared.types import PromptId, RoundNumber, SliceName
 
 
 class Completion(Wire):
@@ -90,6 +93,17 @@ class DuelRow(Wire):
     def kl(self) -> float:
         """Mean KL estimate of the challenger's completions, nats."""
         return sum(sample.completion.kl for sample in self.challenger) / len(self.challenger)
+
+
+class Evidence(Wire):
+    """Everything that one duel was decided on, with the signed statement that tells how it ended."""
+
+    version: Literal["agon-evidence/1"] = "agon-evidence/1"
+    statement: Signed
+    duel: str
+    rounds: dict[RoundNumber, int]
+    """Rows that the duel took in each of its rounds, in order."""
+    rows: tuple[DuelRow, ...]
 
 
 def _mean(samples: tuple[Sample, ...]) -> float:
