@@ -106,7 +106,9 @@ def provable(rules: Competition) -> Provable:
     """Smallest true effects that the rules find with probability 0.8, for rows of assumed spread.
 
     With sd s and n prompts, the best bet's log wealth has mean E = n (d - margin)^2 / (2 s^2) and
-    variance 2 E (normal approximation), and must reach -ln(alpha) plus the mixture's cost.
+    variance 2 E (normal approximation), and must reach -ln(alpha) plus the mixture's cost. Before that the
+    futility process, of mean n (planning effect - d)^2 / (2 s^2), must stay below -ln(beta); so effects far
+    below the planning effect are given up however many prompts there are.
     """
     duel, counts = rules.duel, rules.duel.prompts
     alpha = alpha_share(duel.alpha, 1, rules.schedule.slots, duel.horizon_rounds)
@@ -114,8 +116,12 @@ def provable(rules: Competition) -> Provable:
     z = POWER_QUANTILE
     root = (z * math.sqrt(2) + math.sqrt(2 * z * z + 4 * target)) / 2
 
+    open_root = (math.sqrt(2 * z * z - 4 * math.log(duel.beta)) - z * math.sqrt(2)) / 2
+    ratio = open_root / root
+    not_futile = (duel.planning_effect + ratio * duel.margin) / (1 + ratio)
+
     def smallest(prompts: int) -> float:
-        return duel.margin + SLICE_SD * root * math.sqrt(2 / prompts)
+        return max(not_futile, duel.margin + SLICE_SD * root * math.sqrt(2 / prompts))
 
     confirmed = duel.margin + (GAIN_QUANTILE + z) * SLICE_SD / math.sqrt(counts.gain)
     return Provable(
