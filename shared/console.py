@@ -26,6 +26,9 @@ from shared.logs import set_up_logs
 P = ParamSpec("P")
 
 
+COMMAND_PREFIX = "agon-"
+
+
 class ExitCode(IntEnum):
     """How a command ended."""
 
@@ -62,8 +65,11 @@ YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before 
 
 
 def make_app(name: str, help: str) -> typer.Typer:
-    """A command group with the house's manners: `-h`, help without arguments, no locals in tracebacks."""
-    return typer.Typer(
+    """A command group with the house's manners: `-h`, help without arguments, no locals in tracebacks.
+
+    A command of its own, as its name tells, also knows `--version`.
+    """
+    app = typer.Typer(
         name=name,
         help=help,
         no_args_is_help=True,
@@ -71,6 +77,25 @@ def make_app(name: str, help: str) -> typer.Typer:
         pretty_exceptions_show_locals=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+    if name.startswith(COMMAND_PREFIX):
+        app.callback()(_with_version)
+    return app
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(version("agon"))
+        raise typer.Exit
+
+
+def _with_version(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options that stand before any command."""
 
 
 def command(function: Callable[P, Any]) -> Callable[P, Any]:

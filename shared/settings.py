@@ -104,6 +104,13 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] = Field(default="console", alias="AGON_LOG_FORMAT")
     """How log lines are written to stderr."""
 
+    @field_validator("wallet", "wallet_hotkey")
+    @classmethod
+    def _one_name(cls, value: str) -> str:
+        if "/" in value or value in {".", ".."}:
+            raise ValueError("must be a name, not a path")
+        return value
+
     @field_validator("wallet_path", "state", "cache", "localnet", "store", "bundle")
     @classmethod
     def _expand_home(cls, path: Path | None) -> Path | None:

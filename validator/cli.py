@@ -23,6 +23,7 @@ from shared.console import (
     command,
     make_app,
     print_json,
+    say,
 )
 from shared.logs import set_up_logs
 from shared.settings import Settings
@@ -125,6 +126,7 @@ def serve(
     settings = Settings.load(state=state, ledger=ledger, api_host=host, api_port=port)
     from validator.serving import serve as serve_api
 
+    say(f"serving on http://{settings.api_host}:{settings.api_port}, documented at /docs")
     serve_api(settings.ledger_url, settings.api_host, settings.api_port, block_time_s=block_time)
 
 

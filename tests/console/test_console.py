@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from decimal import Decimal
+from importlib.metadata import version
 
 import pytest
 import typer
@@ -90,3 +91,9 @@ def test_importing_it_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_commands_tell_their_version_and_groups_below_them_do_not() -> None:
+    run = CliRunner().invoke
+    assert run(make_app("agon-thing", "Thing."), ["--version"]).stdout == version("agon") + "\n"
+    assert run(make_app("part", "Part."), ["--version"]).exit_code == 2

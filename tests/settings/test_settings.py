@@ -78,3 +78,10 @@ def test_ledger_lives_in_the_state_directory_unless_named(monkeypatch: pytest.Mo
     assert Settings.load(state=Path("here")).ledger_url == "sqlite:///here/ledger.db"
     monkeypatch.setenv("AGON_LEDGER", "postgresql+psycopg://db/agon")
     assert Settings.load().ledger_url == "postgresql+psycopg://db/agon"
+
+
+@pytest.mark.parametrize("name", ["../other", "a/b", "..", ""])
+def test_wallet_names_cannot_leave_the_wallet_directory(name: str) -> None:
+    with pytest.raises(AgonError) as caught:
+        Settings.load(wallet=name)
+    assert caught.value.code == "settings_invalid"
