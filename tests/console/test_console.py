@@ -93,7 +93,14 @@ def test_importing_it_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def _named(name: str) -> typer.Typer:
+    app = make_app(name, "Two commands.")
+    app.command("one")(lambda: None)
+    app.command("two")(lambda: None)
+    return app
+
+
 def test_commands_tell_their_version_and_groups_below_them_do_not() -> None:
     run = CliRunner().invoke
-    assert run(make_app("agon-thing", "Thing."), ["--version"]).stdout == version("agon") + "\n"
-    assert run(make_app("part", "Part."), ["--version"]).exit_code == 2
+    assert run(_named("agon-thing"), ["--version"]).stdout == version("agon") + "\n"
+    assert run(_named("part"), ["--version"]).exit_code == 2
