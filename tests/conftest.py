@@ -33,7 +33,7 @@ class S3Host:
     host: str
     client: Any
 
-    def keys(self, bucket: str = "models") -> dict[str, int]:
+    def objects(self, bucket: str = "models") -> dict[str, int]:
         """Every object of a bucket with its size."""
         found = self.client.list_objects_v2(Bucket=bucket).get("Contents", [])
         return {one["Key"]: one["Size"] for one in found}
@@ -51,30 +51,26 @@ class S3Host:
 
 
 @pytest.fixture(scope="session")
-def _moto() -> Iterator[tuple[str, int]]:
+def _moto() -> Iterator[S3Host]:
+    from botocore.session import Session
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
-    yield server.get_host_and_port()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    owner = {"aws_access_key_id": "owner", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
+    client = Session().create_client("s3", endpoint_url=url, **owner)
+    yield S3Host(url, f"{host}:{port}", client)
+    client.close()
     server.stop()
 
 
 @pytest.fixture
-def s3_host(_moto: tuple[str, int]) -> Iterator[S3Host]:
+def s3_host(_moto: S3Host) -> Iterator[S3Host]:
     """An S3 host on loopback with an empty bucket `models`, which nobody but its owner can read."""
-    import httpx2
-    from botocore.session import Session
+    from moto.backends import get_backend
 
-    host, port = _moto
-    client = Session().create_client(
-        "s3",
-        endpoint_url=f"http://{host}:{port}",
-        region_name="us-east-1",
-        aws_access_key_id="owner",
-        aws_secret_access_key="secret",
-    )
-    client.create_bucket(Bucket="models")
-    yield S3Host(f"http://{host}:{port}", f"{host}:{port}", client)
-    client.close()
-    httpx2.post(f"http://{host}:{port}/moto-api/reset")
+    _moto.client.create_bucket(Bucket="models")
+    yield _moto
+    get_backend("s3").reset()

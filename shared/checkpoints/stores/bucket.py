@@ -7,8 +7,8 @@ upload that broke off goes on with the parts that are missing.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -38,35 +38,41 @@ class Keys:
     endpoint: str
     """URL of the S3 API."""
     key_id: str
-    secret: str
-    session: str | None
+    secret: str = field(repr=False)
+    session: str | None = field(repr=False)
     region: str
 
-    @cached_property
+    @property
     def client(self) -> Any:
         """A botocore client. It reads no configuration of the user's but these keys."""
-        from botocore.config import Config
-        from botocore.session import Session
+        return _make_client(self)
 
-        config = Config(
-            signature_version="s3v4",
-            s3={"addressing_style": "path"},
-            retries={"max_attempts": 3, "mode": "standard"},
-            connect_timeout=15,
-            read_timeout=120,
-            # hosts other than Amazon know no checksum trailers
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-        )
-        return Session().create_client(
-            "s3",
-            endpoint_url=self.endpoint,
-            region_name=self.region,
-            aws_access_key_id=self.key_id,
-            aws_secret_access_key=self.secret,
-            aws_session_token=self.session,
-            config=config,
-        )
+
+@cache
+def _make_client(keys: Keys) -> Any:
+    """One client for all stores of a process: making one takes a second."""
+    from botocore.config import Config
+    from botocore.session import Session
+
+    config = Config(
+        signature_version="s3v4",
+        s3={"addressing_style": "path"},
+        retries={"max_attempts": 3, "mode": "standard"},
+        connect_timeout=15,
+        read_timeout=120,
+        # hosts other than Amazon know no checksum trailers
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    return Session().create_client(
+        "s3",
+        endpoint_url=keys.endpoint,
+        region_name=keys.region,
+        aws_access_key_id=keys.key_id,
+        aws_secret_access_key=keys.secret,
+        aws_session_token=keys.session,
+        config=config,
+    )
 
 
 class Bucket:
