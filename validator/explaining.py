@@ -139,8 +139,8 @@ def guarantee(rules: Competition) -> str:
     alpha, rounds = rules.duel.alpha, rules.duel.horizon_rounds
     return (
         f"expected wrong crowns are at most {alpha:g} in the first {rounds} rounds of a reign and"
-        f" {alpha / 2:g} in any later {rounds}, whatever the number of hotkeys; each gain exceeds the truth"
-        " with probability at most 10%; all of it on this pool"
+        f" about {alpha / 2:g} in any later {rounds}, whatever the number of hotkeys; each gain exceeds the"
+        " truth with probability at most 10%; all of it on this pool"
     )
 
 

@@ -72,9 +72,9 @@ WON_WORDS = (
     " (mean difference +0.200, 98.44% interval [+0.050, +0.350], 160 prompts)"
 )
 GUARANTEE = (
-    "expected wrong crowns are at most 0.05 in the first 100 rounds of a reign and 0.025 in any later 100,"
-    " whatever the number of hotkeys; each gain exceeds the truth with probability at most 10%; all of it on"
-    " this pool"
+    "expected wrong crowns are at most 0.05 in the first 100 rounds of a reign and about 0.025 in any later"
+    " 100, whatever the number of hotkeys; each gain exceeds the truth with probability at most 10%; all of it"
+    " on this pool"
 )
 
 
