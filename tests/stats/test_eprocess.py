@@ -33,17 +33,46 @@ def test_wealth_equals_exact_rational_arithmetic(d, mean):
         assert path == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.parametrize(("null", "side"), [("at_most", "greater"), ("at_least", "less")])
-def test_wealth_equals_an_independent_library(draw, null, side):
+def library_path(d, mean, side):
+    """The mixture's log wealth after every row, from the library's own tests of one bet each."""
     ville = pytest.importorskip("ville")
-    d = draw(np.random.default_rng(1), 0.04, 300)
     # An alpha this small lifts the library's adaptive bet above its cap, so the bet is the constant c.
     tests = [
-        ville.BettingTest(m0=0.005, bounds=(-1, 1), alternative=side, alpha=1e-300, c=float(bet)).fit(d)
+        ville.BettingTest(m0=mean, bounds=(-1, 1), alternative=side, alpha=1e-300, c=float(bet)).fit(d)
         for bet in BETS
     ]
-    expected = np.logaddexp.reduce([test.log_e_values_ for test in tests]) - math.log(16)
-    assert log_wealth_path(d, 0.005, range(1, 301), null=null) == pytest.approx(expected, abs=1e-9)
+    return np.logaddexp.reduce([test.log_e_values_ for test in tests]) - math.log(16)
+
+
+@pytest.mark.parametrize(("null", "side"), [("at_most", "greater"), ("at_least", "less")])
+@pytest.mark.parametrize(("mean", "truth"), [(0.005, 0.04), (0.0, -0.1), (0.05, 0.0), (-0.6, 0.3)])
+def test_wealth_equals_an_independent_library(draw, null, side, mean, truth):
+    d = draw(np.random.default_rng(1), truth, 300)
+    expected = library_path(d, mean, side)
+    assert log_wealth_path(d, mean, range(1, 301), null=null) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(("count", "truth", "alpha"), [(40, 0.0, 0.2), (400, 0.05, 0.05), (2000, -0.3, 1e-4)])
+def test_interval_ends_where_an_independent_library_rejects(draw, count, truth, alpha):
+    """Just outside either bound the library's wealth stands at 2 / alpha; just inside it does not."""
+    d, threshold = draw(np.random.default_rng(2), truth, count), math.log(2 / alpha)
+    lower, upper = confidence_sequence(d, alpha)
+    assert -1.0 < lower < truth < upper < 1.0
+    for bound, side, outwards in ((lower, "greater", -1.0), (upper, "less", 1.0)):
+        assert library_path(d, bound + 1e-6 * outwards, side)[-1] >= threshold
+        assert library_path(d, bound - 1e-5 * outwards, side)[-1] < threshold
+
+
+@pytest.mark.parametrize(("count", "truth"), [(256, 0.12), (1024, 0.0), (4032, 0.03)])
+def test_interval_is_about_as_narrow_as_an_adaptive_one(draw, count, truth):
+    """The library's hedged capital adapts its bets to the variance; constant bets lose little to it."""
+    ville = pytest.importorskip("ville")
+    d = draw(np.random.default_rng(3), truth, count)
+    lower, upper = confidence_sequence(d, 0.05)
+    other = ville.BettingCS(bounds=(-1, 1), alpha=0.05, grid=2001, intersect=False).fit(d)
+    assert lower < other.upper_[-1]
+    assert upper > other.lower_[-1]
+    assert 0.8 <= (upper - lower) / (other.upper_[-1] - other.lower_[-1]) <= 1.3
 
 
 def test_bets_are_the_frozen_grid():
