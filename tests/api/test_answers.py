@@ -73,8 +73,8 @@ WON_WORDS = (
 )
 GUARANTEE = (
     "expected wrong crowns are at most 0.05 in the first 100 rounds of a reign and about 0.025 in any later"
-    " 100, whatever the number of hotkeys; each gain exceeds the truth with probability at most 10%; all of it"
-    " on this pool"
+    " 100, whatever the number of hotkeys; each gain exceeds the truth with probability at most 10%; all of"
+    " it on this pool"
 )
 
 
