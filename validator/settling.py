@@ -12,11 +12,10 @@ import structlog
 from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
-from shared.models.evidence import DuelRow
-from shared.models.merkle import merkle_root
+from shared.models.merkle import merkle_root, root_of_leaves
 from shared.models.statement import SlotOutcome, SlotReport, StatementBody
 from shared.models.verdict import Verdict
-from shared.models.wire import canonical_json, digest_bytes
+from shared.models.wire import digest_bytes
 from shared.signing import sign
 from shared.types import Digest, Hotkey, RoundNumber
 from validator.house import House
@@ -92,7 +91,6 @@ def report_slots(session: Session, number: RoundNumber) -> tuple[SlotReport, ...
 
 def _report(session: Session, submission: Submission) -> SlotReport:
     duel = duels.newest_duel(session, submission)
-    evidence = [] if duel is None else duels.evidence_of(session, duel)
     verdict = None if duel is None else settlements.verdict_of(duel)
     outcome, code = _end_of(submission, verdict)
     return SlotReport(
@@ -104,7 +102,7 @@ def _report(session: Session, submission: Submission) -> SlotReport:
         code=code,
         verdict=verdict.published() if verdict else None,
         duel=duel.id if duel else None,
-        rows_root=rows_root(evidence) if duel else None,
+        rows_root=root_of_leaves([row.leaf for row in duels.rows_of(session, duel.id)]) if duel else None,
     )
 
 
@@ -113,11 +111,6 @@ def _end_of(submission: Submission, verdict: Verdict | None) -> tuple[SlotOutcom
     if submission.state in OUTCOME_OF_STATE:
         return OUTCOME_OF_STATE[submission.state], submission.code
     return ("carried", None) if verdict is None else (verdict.outcome, verdict.reason)
-
-
-def rows_root(evidence: Sequence[DuelRow]) -> Digest:
-    """Merkle root over the canonical JSON of a duel's rows."""
-    return merkle_root([canonical_json(row) for row in evidence])
 
 
 async def _account(

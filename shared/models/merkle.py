@@ -17,6 +17,16 @@ def merkle_root(leaves: Sequence[bytes]) -> Digest:
     return Digest("sha256:" + _root([_leaf(leaf) for leaf in leaves]).hex())
 
 
+def root_of_leaves(hashes: Sequence[str]) -> Digest:
+    """The root over leaves that are known by their `leaf_hash` only."""
+    return Digest("sha256:" + _root([bytes.fromhex(text) for text in hashes]).hex())
+
+
+def leaf_hash(leaf: bytes) -> str:
+    """What a leaf adds to the tree, hex."""
+    return _leaf(leaf).hex()
+
+
 def merkle_proof(leaves: Sequence[bytes], index: int) -> list[str]:
     """Sibling hashes (hex, leaf upwards) that prove `leaves[index]`; IndexError outside the range."""
     if not 0 <= index < len(leaves):

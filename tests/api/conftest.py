@@ -169,6 +169,7 @@ def duel_rows(duel: str, round_number: int) -> list[Table]:
             extra_tokens=1.0,
             kl=2.0,
             identical=False,
+            leaf="00" * 32,
         )
         body = {"completion": {"text": "SECRET-COMPLETION"}, "raw": {"first": 0.777123}, "s": 0.3123 + d}
         made += [row, SampleRow(model=digest(20), prompt=prompt, seed=770_001 + position, body=body)]

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.models.merkle import merkle_proof, merkle_root, proves
+from shared.models.merkle import leaf_hash, merkle_proof, merkle_root, proves, root_of_leaves
 
 LEAVES = st.lists(st.binary(max_size=8), min_size=1, max_size=40)
 
@@ -41,3 +41,8 @@ def test_the_tree_is_that_of_rfc_6962() -> None:
     leaves = [b"", b"\x00", b"\x10"]
     expected = "sha256:aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77"
     assert merkle_root(leaves) == expected
+
+
+@given(st.lists(st.binary(max_size=8), max_size=12))
+def test_leaf_hashes_alone_give_the_same_root(leaves: list[bytes]) -> None:
+    assert root_of_leaves([leaf_hash(leaf) for leaf in leaves]) == merkle_root(leaves)

@@ -18,7 +18,9 @@ from shared.dueling import SampleKey
 from shared.errors import AgonError
 from shared.models.competition import Competition
 from shared.models.evidence import DuelRow, Sample
+from shared.models.merkle import leaf_hash
 from shared.models.verdict import Verdict
+from shared.models.wire import canonical_json
 from shared.stats.eprocess import alpha_share
 from shared.types import Digest, RoundNumber
 from validator.ledger.tables import DuelRecord, DuelRowRecord, Reign, RoundRow, SampleRow, Submission
@@ -219,6 +221,7 @@ def take_rows(session: Session, duel: str, rows: Sequence[NewRow], log_wealth: f
                 extra_tokens=row.extra_tokens,
                 kl=row.kl,
                 identical=row.identical,
+                leaf=leaf_hash(canonical_json(row)),
                 created_block=head_of(session),
             )
         )

@@ -191,6 +191,8 @@ class DuelRowRecord(Table):
     extra_tokens: Mapped[float]
     kl: Mapped[float]
     identical: Mapped[bool]
+    leaf: Mapped[str]
+    """Leaf hash of the whole row, so that settling need not build the row again."""
     __table_args__ = (CheckConstraint("d >= -1 and d <= 1", name="range"),)
 
 

@@ -184,6 +184,7 @@ def upgrade() -> None:
         sa.Column("extra_tokens", sa.Double(), nullable=False),
         sa.Column("kl", sa.Double(), nullable=False),
         sa.Column("identical", sa.Boolean(), nullable=False),
+        sa.Column("leaf", sa.String(), nullable=False),
         sa.Column("created_block", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.CheckConstraint("d >= -1 and d <= 1", name=op.f("ck_duel_rows_range")),
         sa.ForeignKeyConstraint(["duel"], ["duels.id"], name=op.f("fk_duel_rows_duel")),
