@@ -1,4 +1,4 @@
-"""Prints what the decision gets wrong: false crowns at the margin, and how often a gain is overstated.
+"""Prints what the decision gets wrong: false crowns at the margin, and attackers.
 
 `python benchmarks/calibration.py [--runs N]`; seeds are fixed. Beside it, on the same rows, the rules that
 are common elsewhere: a z-test at a fixed number of prompts, the same test peeked at, and a win rate.
@@ -19,6 +19,7 @@ from benchmarks.simulation import (
     PRODUCTION,
     Floats,
     Model,
+    Planned,
     Policy,
     crossing,
     draw,
@@ -28,10 +29,13 @@ from benchmarks.simulation import (
     draw_slices,
     gain_bound,
     play,
+    print_planned,
     print_table,
+    rate_tolerance,
     wilson,
+    yes,
 )
-from shared.stats.eprocess import alpha_share, confidence_sequence, log_wealth_path
+from shared.stats.eprocess import alpha_share, log_wealth_path
 
 MODELS: dict[str, Model] = {
     "ties 22%": draw,
@@ -45,6 +49,9 @@ MODELS: dict[str, Model] = {
 }
 
 ROWS = 2048
+DESIGN_RUNS = 1000
+"""Runs behind each of the design's own numbers."""
+
 ALPHA = 0.05
 Z = 1.645
 
@@ -74,12 +81,11 @@ def false_crowns(runs: int) -> None:
                 float((d[:512] > 0).sum()) > 0.52 * float((d[:512] != 0).sum()),
             ]
         upper = wilson(int(counts[1]), runs)[1]
-        table.append(
-            [name, *(float(count / runs) for count in counts[:2]), upper, *map(float, counts[2:] / runs)]
-        )
+        rates = [float(count / runs) for count in counts]
+        table.append([name, *rates[:2], upper, yes(upper <= ALPHA), *rates[2:]])
     print_table(
         f"False crowns at mean d = margin = .005 ({ROWS} prompts, {runs} runs; nominal alpha {ALPHA})",
-        ["rows", "crossing", "crown", "crown, upper 99%", "crossing at alpha .003",
+        ["rows", "crossing", "crown", "crown, upper 99%", "at most alpha", "crossing at alpha .003",
          f"z-test once at {ROWS}", "z-test peeked every 64", "win rate > 52% on 512"],
         table,
     )  # fmt: skip
@@ -87,60 +93,54 @@ def false_crowns(runs: int) -> None:
 
 def slice_order(runs: int) -> None:
     """Why rows come in blocks: the same rows, once in runs of a slice and once in blocks."""
-    table = []
-    for mean, label in ((PRODUCTION.margin, "margin"), (-0.01, "-.010")):
-        rng = np.random.default_rng([2, int(mean * 1000) + 100])
+    table, lines = [], []
+    for mean, gap, run_of, label in (
+        (PRODUCTION.margin, 0.3, 64, "+-.30 about the margin"),
+        (-0.01, 0.3, 64, "+-.30 about -.01"),
+        (-0.01, 0.11, 512, "+.10 and -.12, the better slice first"),
+    ):
+        rng = np.random.default_rng([2, int(mean * 1000) + 100, run_of])
         run, block = 0, 0
         for _ in range(runs):
-            d = draw_slices(rng, mean, 1024, 0.3).reshape(-1, 2)
+            d = draw_slices(rng, mean, 1024, gap).reshape(-1, 2)
             looks = range(64, 1025, 64)
-            in_runs = np.concatenate([part.T.ravel() for part in np.split(d, 8)])
+            in_runs = np.concatenate([part.T.ravel() for part in np.split(d, 512 // run_of)])
             run += bool(log_wealth_path(in_runs, PRODUCTION.margin, looks).max() >= math.log(1 / 0.003))
             block += bool(log_wealth_path(d.ravel(), PRODUCTION.margin, looks).max() >= math.log(1 / 0.003))
-        table.append([label, run / runs, block / runs])
+        table.append([label, run_of, run / runs, block / runs])
+        lines += [
+            Planned(f"{label}: runs of {run_of} crowned", 1.0, run / runs, 0.01),
+            Planned(f"{label}: blocks crowned", 0.0005, block / runs, rate_tolerance(0.0005, runs)),
+        ]
     print_table(
-        "Slice order: slices +-.3, alpha .003 (runs cannot be written with Block)",
-        ["true mean", "crowned, runs of 64 of a slice", "crowned, whole blocks"],
+        "Slice order: two slices, alpha .003 (runs cannot be written with Block)",
+        ["slices", "rows in a run", "crowned, runs of a slice", "crowned, whole blocks"],
         table,
     )
+    print_planned("Slice order as planned", lines)
 
 
-def coverage(runs: int) -> None:
-    """How often the gain of a duel exceeds the truth, for three ways to bound it."""
-    table = []
-    for mean in (0.02, 0.03, 0.05, 0.12):
-        for t in (1, 200):
-            alpha = alpha_share(ALPHA, t, 10, 100)
-            rng = np.random.default_rng([3, t, int(mean * 100)])
-            crossed, crowned, counts, paid = 0, 0, np.zeros(3, dtype=int), 0.0
-            for _ in range(runs):
-                d = draw(rng, mean, 4032)
-                end = crossing(d, PRODUCTION, [alpha])[0]
-                if end is None:
-                    continue
-                bound = gain_bound(draw(rng, mean, PRODUCTION.gain))
-                crossed += 1
-                counts += [
-                    bound > mean,
-                    gain_bound(d[:end]) > mean,
-                    confidence_sequence(d[:end], 0.1)[0] > mean,
-                ]
-                if bound > PRODUCTION.margin:
-                    crowned, paid = crowned + 1, paid + bound
-            if not crowned:
-                continue
-            low, high = wilson(int(counts[0]), crossed)
-            rates = counts / crossed
-            table.append(
-                [mean, t, crossed / runs, crowned / runs, float(rates[0]), f"{low:.3f}..{high:.3f}",
-                 float(counts[0] / crowned), float(rates[1]), float(rates[2]), paid / crowned]
-            )  # fmt: skip
-    print_table(
-        f"Gains above the truth (n = 10, first round of at most 4032 prompts, {runs} runs; nominal .10)",
-        ["true d", "t", "crossed", "crowned", "fresh rows (used), of crossed", "99%", "of crowned",
-         "90% bound at the stop", "anytime .1 at the stop", "mean bound paid"],
-        table,
+def against_the_plan(runs: int) -> None:
+    """The design's own null numbers, margin .01, within 1984 prompts."""
+    terms = dataclasses.replace(PRODUCTION, margin=0.01)
+    cases: tuple[tuple[str, Model, float, int, tuple[float, ...]], ...] = (
+        ("mean at the margin", draw, 0.01, 1984, (0.0095,)),
+        ("pool of 500, none twice", partial(draw_pool, pool=500), 0.01, 448, (0.0035,)),
+        ("pool of 2000, none twice", partial(draw_pool, pool=2000), 0.01, 1856, (0.0035,)),
+        ("10 templates, sd .06, true 0", partial(draw_clusters, templates=10, beyond=True), 0.0, 1984,
+         (0.079, 0.052)),
+        ("50 templates, sd .06, true 0", partial(draw_clusters, templates=50, beyond=True), 0.0, 1984,
+         (0.002,)),
     )  # fmt: skip
+    lines = []
+    for index, (name, model, mean, count, rates) in enumerate(cases):
+        rng, crossed = np.random.default_rng([3, index]), np.zeros(2)
+        for _ in range(runs):
+            crossed += [end is not None for end in crossing(model(rng, mean, count), terms, [0.03, 0.003])]
+        for level, rate, found in zip((0.03, 0.003), rates, crossed / runs, strict=False):
+            tolerance = rate_tolerance(rate, runs, DESIGN_RUNS)
+            lines.append(Planned(f"{name}: crossings at alpha {level}", rate, float(found), tolerance))
+    print_planned("Null rates as planned (margin .01)", lines)
 
 
 def whole_duels(runs: int) -> None:
@@ -178,7 +178,7 @@ def main() -> None:
     runs = parser.parse_args().runs
     false_crowns(runs)
     slice_order(max(5, runs // 4))
-    coverage(runs)
+    against_the_plan(max(5, runs // 2))
     whole_duels(max(5, runs // 5))
 
 

@@ -194,4 +194,37 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[objec
         )
 
 
+def yes(holds: bool) -> str:
+    """How a table says whether a number is what was asked of it."""
+    return "yes" if holds else "NO"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A number of the design's own simulation, made before this code was written, and what is found here."""
+
+    what: str
+    planned: float
+    found: float
+    tolerance: float
+
+    def row(self) -> list[object]:
+        """One line of a table."""
+        holds = abs(self.found - self.planned) <= self.tolerance * (1 + 1e-9)
+        numbers = (f"{number:.4g}" for number in (self.planned, self.found, self.tolerance))
+        return [self.what, *numbers, yes(holds)]
+
+
+def print_planned(title: str, lines: Sequence[Planned]) -> None:
+    """Planned numbers beside those found."""
+    header = ["number", "planned", "found", "tolerance", "within"]
+    print_table(title, header, [line.row() for line in lines])
+
+
+def rate_tolerance(rate: float, *runs: int) -> float:
+    """How far two simulated rates may lie apart: three standard errors, and .005 for rounding."""
+    spread = max(rate * (1 - rate), 0.0)
+    return 0.005 + 3 * math.sqrt(sum((spread + 1 / count) / count for count in runs))
+
+
 Model = Callable[[Generator, float, int], Floats]

@@ -19,7 +19,7 @@ from shared.models.verdict import Outcome, Reason, Verdict
 from shared.stats.confirmation import Confirmation, confirm, slice_results
 from shared.stats.eprocess import confidence_sequence, log_wealth, log_wealth_path
 from shared.stats.payout import probit_gain
-from shared.stats.rows import Block, Plan, Row, block_size, rows_of
+from shared.stats.rows import Block, Floats, Plan, Row, block_size, rows_of
 
 Rounds = Sequence[Sequence[Block]]
 """The blocks of a duel: one sequence for its first round and for each round it was carried into."""
@@ -152,23 +152,24 @@ def _identity_end(terms: Terms) -> int:
 
 def _first_stop(terms: Terms, test: Sequence[Row]) -> tuple[int, Stop | None]:
     """Where the test phase ends and why; (rows at hand, None) while it is open."""
-    end, stop = _first_threshold(terms, test)
+    end, stop = first_threshold(terms, np.array([row.d for row in test], dtype=np.float64))
     same_end = _identity_end(terms)
     if same_end <= end and all(row.identical for row in test[: terms.identity]):
         return same_end, "indistinguishable"
     return end, stop
 
 
-def _first_threshold(terms: Terms, test: Sequence[Row]) -> tuple[int, Stop | None]:
+def first_threshold(terms: Terms, test: Floats) -> tuple[int, Stop | None]:
     """The first look at which a wealth process stands at its threshold; (rows at hand, None) if none.
 
-    A crossing counts from `min` on; lost and futile are read at every look. Lost is the upper bound of
-    the interval of level 1 - alpha below 0, and so twice as hard to reach as 1 / alpha.
+    `test` holds d of the test rows, shape (rows,). A crossing counts from `min` on; lost and futile are
+    read at every look. Lost is the upper bound of the interval of level 1 - alpha below 0, and so twice as
+    hard to reach as 1 / alpha.
     """
     ends = range(terms.look, len(test) + 1, terms.look)
     if not ends:
         return len(test), None
-    d = np.array([row.d for row in test[: ends[-1]]])
+    d = test[: ends[-1]]
     crossed = log_wealth_path(d, terms.margin, ends) >= -math.log(terms.alpha)
     crossed &= np.asarray(ends) >= terms.min
     worse = log_wealth_path(d, 0.0, ends, null="at_least") >= math.log(2.0 / terms.alpha)

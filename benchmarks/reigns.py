@@ -1,0 +1,282 @@
+"""Prints what happens to a champion in a whole reign under attack: queue, alpha schedule, duels, carrying.
+
+`python benchmarks/reigns.py [--runs N]`; seeds are fixed. Slots, cooldowns, shares of alpha and e-processes
+are those of `shared.stats`. Every attacker's policy is worth exactly the margin, the most that a wrong
+crown can be worth; crowns too rare to count are estimated by importance sampling, which a count confirms.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.duels import FIXED, z_rule
+from benchmarks.quick import Ending, Stream, decided, finish
+from benchmarks.riding import riding
+from benchmarks.simulation import (
+    DEMO,
+    PRODUCTION,
+    Generator,
+    Planned,
+    draw,
+    print_planned,
+    print_table,
+    wilson,
+    yes,
+)
+from benchmarks.tilting import crossing_probabilities, rare
+from shared.stats.duel import Terms
+from shared.stats.eprocess import alpha_share
+from shared.stats.queue import Candidate, finished_cooldown, free_after, slots, withheld_cooldown
+from shared.types import BlockNumber, Hotkey, RoundNumber
+
+ALPHA, HORIZON = 0.05, 100
+
+
+@dataclass(frozen=True)
+class Attack:
+    """Hotkeys that throw worthless policies at one champion, again and again."""
+
+    name: str
+    hotkeys: int
+    published: float = 1.0
+    """Part of the commitments whose files appear."""
+    renewed: bool = False
+    """Whether a hotkey that must rest is replaced by a new one at once."""
+
+
+ATTACKS = (
+    Attack("one copy, resubmitted", 1),
+    Attack("10 hotkeys, resubmitting", 10),
+    Attack("100 hotkeys, resubmitting", 100),
+    Attack("100 hotkeys, nine of ten withheld", 100, published=0.1),
+    Attack("100 hotkeys, renewed instead of resting", 100, renewed=True),
+)
+
+
+@dataclass
+class Miner:
+    """A hotkey as the queue sees it."""
+
+    hotkey: Hotkey
+    commit_block: int = 0
+    free_at: int = 0
+    busy_until: int = -1
+    finished: int = 0
+    withheld: int = 0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One slot of a reign."""
+
+    round: int
+    alpha: float
+    ending: Ending | None
+    """None when its files were withheld."""
+
+
+def reign(
+    attack: Attack,
+    rounds: int,
+    limit: int,
+    budget: float,
+    *,
+    rng: Generator,
+    end: Callable[[float], Ending],
+    terms: Terms,
+) -> list[Trial]:
+    """The slots of one reign until a crown, with at most `limit` a round; `end` plays a duel at its alpha."""
+    miners = [Miner(Hotkey(f"miner-{index}")) for index in range(attack.hotkeys)]
+    trials: list[Trial] = []
+    crowned, t = rounds, 0
+    for number in range(rounds):
+        if crowned < number:
+            break
+        waiting = [miner for miner in miners if miner.busy_until < number]
+        chosen = _slots(waiting, number, limit)
+        t += bool(chosen)
+        for miner in chosen:
+            alpha = alpha_share(budget, t, len(chosen), HORIZON)
+            ending = end(alpha) if rng.random() < attack.published else None
+            trials.append(Trial(number, alpha, ending))
+            last = number + (0 if ending is None else (ending.test - 1) // terms.max)
+            _rest(miner, last, withheld=ending is None, renewed=attack.renewed)
+            if ending is not None and ending.crowned:
+                crowned = min(crowned, last)
+    return trials
+
+
+def _slots(waiting: Sequence[Miner], number: int, limit: int) -> list[Miner]:
+    seed = hashlib.sha256(str(number).encode()).digest()
+    by_name = {miner.hotkey: miner for miner in waiting}
+    candidates = [
+        Candidate(miner.hotkey, BlockNumber(miner.commit_block), RoundNumber(miner.free_at))
+        for miner in waiting
+    ]
+    return [by_name[place.hotkey] for place in slots(candidates, RoundNumber(number), seed, limit)]
+
+
+def _rest(miner: Miner, last: int, *, withheld: bool, renewed: bool) -> None:
+    """What the end of a slot does to a hotkey: it commits again at once, and waits out its cooldown."""
+    miner.busy_until, miner.commit_block = last, last + 1
+    if renewed:
+        return
+    if withheld:
+        miner.withheld += 1
+        rest = withheld_cooldown(miner.withheld)
+    else:
+        miner.finished += 1
+        rest = finished_cooldown(miner.finished)
+    miner.free_at = free_after(RoundNumber(last), rest)
+
+
+def expected_crowns(runs: int) -> None:
+    """Expected wrong crowns of 100 production rounds of 16 slots, beside fixed rules on the same slots."""
+    odds, rng = rare(PRODUCTION, runs, 0), np.random.default_rng(2)
+    pool = [
+        finish(PRODUCTION, Stream(lambda count: draw(rng, PRODUCTION.margin, count)))
+        for _ in range(max(20, runs // 4))
+    ]
+    held = [ending for ending in pool if not ending.crowned]
+    fixed = {
+        "win rate > 53%, n = 300": FIXED["win rate > 53%, n = 300"],
+        "mean > +.03, n = 250": FIXED["mean > +.03, n = 250"],
+        "z-test at 5%, n = 1000": (1000, z_rule(ALPHA)),
+    }
+    wrong = {
+        name: np.mean([rule(draw(rng, PRODUCTION.margin, size)) for _ in range(4 * runs)])
+        for name, (size, rule) in fixed.items()
+    }
+    table = []
+
+    def end(_: float) -> Ending:
+        return held[int(rng.integers(len(held)))]
+
+    for attack in ATTACKS:
+        trials = reign(attack, 100, 16, ALPHA, rng=rng, end=end, terms=PRODUCTION)
+        spent = sum(trial.alpha for trial in trials)
+        shown = [trial for trial in trials if trial.ending]
+        # whoever knows the draw publishes exactly what would win, so every slot counts as shown
+        crossings = sum(odds.crossing(trial.alpha) for trial in trials)
+        prompts = float(np.mean([trial.ending.prompts for trial in shown if trial.ending]))
+        others = [f"{1 - (1 - rate) ** len(shown):.2f}" for rate in wrong.values()]
+        table.append(
+            [attack.name, len(trials), len(shown), round(prompts), spent, f"{crossings:.1e}",
+             f"{crossings * odds.stands:.1e}", yes(max(spent, crossings * odds.stands) <= ALPHA), *others]
+        )  # fmt: skip
+    print_table(
+        f"One reign of 100 rounds, 16 slots, alpha {ALPHA}, policies worth the margin (production terms)",
+        ["attack", "slots taken", "published", "mean prompts", "alpha spent", "expected wrong crossings",
+         "expected wrong crowns", "within the guarantee", *(f"P(wrong crown): {name}" for name in fixed)],
+        table,
+    )  # fmt: skip
+
+
+def counted_crowns(runs: int) -> None:
+    """Whole reigns played out and counted; a budget ten times as large makes the sampling checkable."""
+    odds, table = rare(DEMO, 10 * runs, 1), []
+    for budget in (ALPHA, 10 * ALPHA):
+        for attack in ATTACKS[2:4]:
+            rng, expected, crossed, fell = np.random.default_rng([3, attack.hotkeys]), 0.0, 0, 0
+
+            def end(alpha: float, rng: Generator = rng) -> Ending:
+                terms = dataclasses.replace(DEMO, alpha=alpha)
+                return finish(terms, Stream(lambda count: draw(rng, DEMO.margin, count)))
+
+            for _ in range(runs):
+                trials = reign(attack, 100, 4, budget, rng=rng, end=end, terms=DEMO)
+                shown = [trial for trial in trials if trial.ending]
+                expected += sum(odds.crossing(trial.alpha) for trial in shown)
+                crossed += sum(trial.ending.bound is not None for trial in shown if trial.ending)
+                fell += any(trial.ending.crowned for trial in shown if trial.ending)
+            upper = wilson(fell, runs)[1]
+            table.append(
+                [budget, attack.name, runs, crossed, f"{expected:.1f}",
+                 yes(abs(crossed - expected) <= 1 + 3 * math.sqrt(expected)), fell, fell / runs, upper,
+                 yes(fell / runs <= budget)]
+            )  # fmt: skip
+    print_table(
+        "Whole reigns played out: 100 rounds, 4 slots (demo terms), policies worth the margin",
+        ["alpha", "attack", "reigns", "crossings counted", "expected by sampling", "within 3 errors",
+         "reigns ended by a wrong crown", "share", "upper 99%", "at most alpha"],
+        table,
+    )  # fmt: skip
+
+
+def through_decide(rounds: int) -> None:
+    """One reign twice on the same rows: through `decide`, and on the quick path."""
+    ends: dict[str, list[Trial]] = {}
+    for name, way in (("decide", decided), ("quick", finish)):
+        rng, rows = np.random.default_rng(4), np.random.default_rng(5)
+
+        def end(alpha: float, way: Callable[[Terms, Stream], Ending] = way, rows: Generator = rows) -> Ending:
+            own = np.random.default_rng(rows.integers(2**32))
+            stream = Stream(lambda count: draw(own, 0.03, count))
+            return way(dataclasses.replace(DEMO, alpha=alpha), stream)
+
+        ends[name] = reign(ATTACKS[3], rounds, 4, 10 * ALPHA, rng=rng, end=end, terms=DEMO)
+    pairs = list(zip(ends["decide"], ends["quick"], strict=True))
+    same = sum(_same(one, other) for one, other in pairs)
+    last = ends["decide"][-1].ending
+    print_table(
+        "The same reign through `decide` and on the quick path (demo terms, true d .03)",
+        ["slots", "the same", "how its last duel ended"],
+        [[len(pairs), same, "withheld" if last is None else last.reason]],
+    )
+
+
+def _same(one: Trial, other: Trial) -> bool:
+    if one.ending is None or other.ending is None:
+        return one == other
+    return (one.round, one.ending.reason, one.ending.prompts) == (
+        other.round,
+        other.ending.reason,
+        other.ending.prompts,
+    )
+
+
+def free_search(runs: int) -> None:
+    """What withholding would buy if only published submissions were counted: 20,000 tries as planned."""
+    lines, table = [], []
+    for index, (margin, events) in enumerate(((0.02, 1), (0.01, 3), (0.005, 28))):
+        terms = dataclasses.replace(
+            PRODUCTION, margin=margin, max=1984, carried_rounds=0, planning_effect=margin + 0.025
+        )
+        rng = np.random.default_rng([6, index])
+        alphas = [0.03, 0.03 / 100]
+        rates, _ = crossing_probabilities(terms, 0.0, alphas, 4 * runs, rng)
+        tolerance = 3 * math.sqrt(events) + 1
+        lines.append(
+            Planned(f"margin {margin}: crossings in 20,000", events, 20000 * float(rates[0]), tolerance)
+        )
+        alone, shared = (1 - (1 - float(rate)) ** 5000 for rate in rates)
+        table.append([margin, alone, f"{shared:.1e}"])
+    print_planned("Noisy copies, each judged alone at alpha .03 within 1984 prompts", lines)
+    print_table(
+        "100 hotkeys commit for 50 rounds and publish what would win: P(some copy crosses)",
+        ["margin", "if only the published counted", "with every slot counted"],
+        table,
+    )
+
+
+def main() -> None:
+    """Print every table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=600)
+    runs = parser.parse_args().runs
+    expected_crowns(runs)
+    counted_crowns(max(2, runs // 20))
+    free_search(runs)
+    riding(runs)
+    through_decide(max(3, min(40, runs // 20)))
+
+
+if __name__ == "__main__":
+    main()

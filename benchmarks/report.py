@@ -1,0 +1,55 @@
+"""Writes what benchmarks print into `docs/statistics.md`, between their markers.
+
+`python benchmarks/report.py [NAME ...]` runs the named benchmarks, or all that the page has a marker for,
+with their default runs. Nothing else in the page is touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import runpy
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "statistics.md"
+REGION = re.compile(
+    r"<!-- printed by: (?P<script>benchmarks/\w+\.py) -->\n(?P<tables>.*?)<!-- end -->", re.DOTALL
+)
+
+
+def printed(script: Path, *arguments: str) -> str:
+    """What a benchmark prints, its tables as third-level sections."""
+    output, before = io.StringIO(), sys.argv
+    sys.argv = [str(script), *arguments]
+    try:
+        with contextlib.redirect_stdout(output):
+            runpy.run_path(str(script), run_name="__main__")
+    finally:
+        sys.argv = before
+    return output.getvalue().replace("\n## ", "\n### ")
+
+
+def replaced(page: str, script: str, tables: str) -> str:
+    """The page with other tables between the markers of one script."""
+    text = f"<!-- printed by: {script} -->\n{tables}\n<!-- end -->"
+    return REGION.sub(lambda old: text if old["script"] == script else old[0], page)
+
+
+def main() -> None:
+    """Run the benchmarks and rewrite the page after each."""
+    wanted = set(sys.argv[1:])
+    for found in REGION.finditer(PAGE.read_text(encoding="utf-8")):
+        script = found["script"]
+        if wanted and Path(script).stem not in wanted:
+            continue
+        tables = printed(ROOT / script)
+        scratch = PAGE.with_suffix(".new")
+        scratch.write_text(replaced(PAGE.read_text(encoding="utf-8"), script, tables), encoding="utf-8")
+        scratch.rename(PAGE)
+
+
+if __name__ == "__main__":
+    main()
