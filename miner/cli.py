@@ -16,6 +16,7 @@ import typer
 from miner.run_cli import run
 from miner.score_cli import score
 from miner.status_cli import status
+from miner.train_cli import FREE_FLAGS, train
 from shared.console import (
     BundleOption,
     ExitCode,
@@ -250,6 +251,7 @@ async def submit(
 app.command()(run)
 app.command()(score)
 app.command()(status)
+app.command(context_settings=FREE_FLAGS)(train)
 
 
 def _refuse(findings: Sequence[Rejection], *, as_json: bool) -> NoReturn:

@@ -16,7 +16,7 @@ import typer
 from shared.console import command, make_app
 from shared.evaluation.base import DEFAULT_BASE, DEFAULT_TRUNK, fetch_base, fetch_trunk
 from shared.evaluation.pools import PromptSource, Purpose, load_prompt_source, make_pool
-from shared.models.competition import Competition, Sampling
+from shared.models.competition import Sampling
 from shared.models.prompt import Prompt
 from shared.models.wire import canonical_json
 from shared.settings import Settings
@@ -131,24 +131,14 @@ def honest(
     tiny: TinyOption = False,
 ) -> None:
     """Improve the base by DPO on its own answers, from the public copy of the bundle alone."""
-    from miner.train.dpo import DpoConfig, TrainingTask, train_dpo
-    from shared.checkpoints.bundle import load_bundle, read_prompts
+    from miner.train.dpo import DpoConfig
+    from miner.train.registry import train
+    from miner.train.task import task_of
+    from shared.checkpoints.bundle import load_bundle
 
-    loaded = load_bundle(bundle, public=True)
-    task = TrainingTask(
-        base=loaded.base,
-        prompts=read_prompts(loaded.public / "prompts.jsonl"),
-        verifiers=_verifiers(loaded.rules),
-        proxy=loaded.public / "proxy",
-        sampling=loaded.rules.sampling,
-    )
     config = DpoConfig(seed=seed, **(TINY_TRAINING if tiny else {}))
-    typer.echo(train_dpo(task, out, config).model_dump_json())
-
-
-def _verifiers(rules: Competition) -> dict[SliceName, str]:
-    kinds = {part.name: part.kind.partition(":") for part in rules.slices}
-    return {name: verifier for name, (kind, _, verifier) in kinds.items() if kind == "verifier"}
+    task = task_of(load_bundle(bundle, public=True))
+    typer.echo(train("dpo", task, config, out, resume=True).model_dump_json())
 
 
 @app.command()

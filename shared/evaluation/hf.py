@@ -58,6 +58,10 @@ class Policy:
             )
         return ids
 
+    def ids(self, text: str) -> tuple[int, ...]:
+        """Token ids of bare text, outside any chat template."""
+        return tuple(self._tokenizer(text, add_special_tokens=False).input_ids)
+
     def text(self, token_ids: Sequence[int]) -> str:
         """Text of a completion's tokens (without its stop token); a special token becomes U+FFFD."""
         special = set(self._tokenizer.all_special_ids)

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from miner.train.task import TrainingTask
 from shared.evaluation.hf import Policy, load_policy
 from shared.evaluation.pools import Purpose, load_prompt_source, make_pool
 from shared.evaluation.sampler import Request, sample
 from shared.evaluation.tiny import build_tiny_policy, build_tiny_trunk
 from shared.models.competition import Engine, SampleCounts, Sampling, SamplingLimits
 from shared.models.prompt import Prompt
+from shared.types import SliceName
 from validator.judge_training import PROXY_MIX, Answer, JudgeRecipe, corrupt, train_judge
 
 TINY_JUDGE = JudgeRecipe(learning_rate=1e-2)
@@ -75,6 +77,28 @@ def ask(tiny_policy: Policy, rules: Sampling) -> Ask:
         ]
 
     return answers
+
+
+@pytest.fixture
+def task(tiny_base: Path, tiny_proxy: Path, rules: Sampling) -> TrainingTask:
+    """A miner's task on the tiny base."""
+    return TrainingTask(
+        base=tiny_base,
+        prompts=prompts_of("public", 60),
+        verifiers={SliceName("constraints"): "word-limit-1"},
+        proxy=tiny_proxy,
+        sampling=rules,
+    )
+
+
+@pytest.fixture(scope="session")
+def unseen() -> Callable[[int], list[Prompt]]:
+    """Prompts of words that no recipe trains on, in equal shares from every slice."""
+
+    def prompts(count: int) -> list[Prompt]:
+        return prompts_of("reference", count // 2)
+
+    return prompts
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,46 @@
+"""A constitution: the principles that a policy criticises its own answers by, and that a judge prefers by.
+
+A TOML file with one `[[principles]]` table each. An empty one is refused before anything is sampled.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shared.competition import field_errors
+from shared.errors import AgonError
+
+
+class Principle(BaseModel):
+    """One principle."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    name: str = Field(min_length=1, max_length=40)
+    critique: str = Field(min_length=1)
+    """What the policy is asked to find fault with, such as "Say where the answer is unkind"."""
+    revise: str = Field(min_length=1)
+    """How it is asked to rewrite the answer."""
+    prefer: str = Field(min_length=1)
+    """What makes an answer the better one, such as "kinder and more honest"."""
+
+
+class Constitution(BaseModel):
+    """All principles."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    principles: tuple[Principle, ...] = Field(min_length=1)
+
+
+def read_constitution(path: Path) -> Constitution:
+    """The constitution in a file. Raises AgonError `data_invalid` naming the wrong field."""
+    try:
+        return Constitution.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise AgonError("data_invalid", f"cannot read {path}: {error}") from error
+    except ValidationError as error:
+        help_line = "write one [[principles]] table with name, critique, revise and prefer"
+        raise AgonError("data_invalid", f"{path}: {field_errors(error)}", help=help_line) from error
