@@ -28,6 +28,7 @@ from shared.models.prompt import Prompt
 from shared.models.wire import WireT, digest_of
 from shared.scoring import measure_reference
 from shared.types import Digest, JudgeName, SliceName
+from validator.inspection import check_judges, check_numbers, check_pools, check_verifiers
 
 log = structlog.get_logger()
 
@@ -68,8 +69,9 @@ def build_bundle(brought: Ingredients, out: Path) -> Bundle:
             "competition_invalid", f"{out} holds a bundle already", help="build into an empty directory"
         )
     rules = dict(brought.rules)
-    _copy_parts(brought, out)
     pools = {name: read_prompts(path) for name, path in brought.pools.items()}
+    _inspect(brought, rules, pools)
+    _copy_parts(brought, out)
     rules["base"] = {"digest": build_manifest(out / "base").digest, "sources": list(brought.sources)}
     rules["architecture"] = {**rules["architecture"], "table": bundles.write_base_table(out)}
     rules["judges"] = [
@@ -89,6 +91,18 @@ def build_bundle(brought: Ingredients, out: Path) -> Bundle:
     check_bundle_numbers(competition, pools)
     bundles.write_rules(out, competition)
     return load_bundle(out)
+
+
+def _inspect(
+    brought: Ingredients, rules: Mapping[str, Any], pools: Mapping[SliceName, Sequence[Prompt]]
+) -> None:
+    """Refuse what can be refused before anything is sampled."""
+    asked = read_prompts(brought.reference)
+    check_pools(pools, [*asked, *read_prompts(brought.public_prompts)])
+    draft = check_numbers(rules, pools)
+    check_verifiers(draft, [*asked, *(prompt for prompts in pools.values() for prompt in prompts)])
+    proxy = {} if brought.proxy is None else {JudgeName("proxy"): brought.proxy}
+    check_judges({**proxy, **brought.judges})
 
 
 def _copy_parts(brought: Ingredients, out: Path) -> None:

@@ -27,6 +27,7 @@ from shared.console import (
 )
 from shared.logs import set_up_logs
 from shared.settings import Settings
+from validator.judges.cli import judge_app
 from validator.owner_cli import competition_app, subnet_app
 from validator.replay_cli import evidence, replay
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 app = make_app("agon-validator", "Score policies with held-out judges and set weights from proven gain.")
 app.add_typer(competition_app)
 app.add_typer(subnet_app)
+app.add_typer(judge_app)
 app.command()(evidence)
 app.command()(replay)
 

@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field
 
 from shared.errors import AgonError
 from shared.judging.reward_model import RewardModel
+from validator.judges.head import fit_head, read_states
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,6 @@ Corruption = Literal["swapped", "truncated", "looped", "padded"]
 MIN_WORDS = 4
 """Shorter answers cannot be damaged in all four ways."""
 MAX_TOKENS = 160
-FEATURE_BATCH = 64
 CLASSIFIER_SD = 0.02
 
 
@@ -171,7 +171,7 @@ def train_judge(
         model.bert = encoder
         model.eval()  # no dropout: features are computed once
         torch.nn.init.normal_(model.classifier.weight, std=CLASSIFIER_SD)
-        _fit(model, _features(encoder, tokenizer, pairs), recipe or JudgeRecipe())
+        fit_head(model, _states(encoder, tokenizer, pairs), **(recipe or JudgeRecipe()).model_dump())
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".judge-") as scratch:
         made = Path(scratch) / "made"
@@ -196,47 +196,21 @@ def _share(values: Sequence[tuple[float, float]]) -> float:
     return sum(1.0 if good > bad else 0.5 if good == bad else 0.0 for good, bad in values) / len(values)
 
 
-def _fit(model: Any, features: tuple[Tensor, Tensor], recipe: JudgeRecipe) -> None:
-    """Minimise -log sigmoid(r_good - r_bad) over shuffled batches (Bradley and Terry 1952)."""
-    import torch
+def _states(encoder: Any, tokenizer: Any, pairs: Sequence[Pair]) -> tuple[Tensor, Tensor]:
+    """First-token states of the better and of the worse answers."""
 
-    def reward(first: Tensor) -> Tensor:
-        value: Tensor = model.classifier(model.bert.pooler(first))[:, 0]
-        return value
-
-    good, bad = features
-    parameters = [*model.bert.pooler.parameters(), *model.classifier.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    for _ in range(recipe.epochs):
-        for batch in torch.split(torch.randperm(len(good)), recipe.batch):
-            loss = -torch.nn.functional.logsigmoid(reward(good[batch]) - reward(bad[batch])).mean()
-            if not bool(torch.isfinite(loss)):
-                raise AgonError("training_failed", "the judge's loss is not finite")
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-
-
-def _features(encoder: Any, tokenizer: Any, pairs: Sequence[Pair]) -> tuple[Tensor, Tensor]:
-    """First-token states [n, 1, hidden] of the better and of the worse answers."""
-    import torch
+    def encode(batch: Sequence[tuple[str, str]]) -> Any:
+        return tokenizer(
+            [prompt for prompt, _ in batch],
+            [answer for _, answer in batch],
+            padding=True,
+            truncation=True,
+            max_length=MAX_TOKENS,
+            return_tensors="pt",
+        )
 
     texts = [(pair.prompt, text) for pair in pairs for text in (pair.good, pair.bad)]
-    order = sorted(range(len(texts)), key=lambda index: len(texts[index][0]) + len(texts[index][1]))
-    parts = []
-    with torch.no_grad():
-        for start in range(0, len(order), FEATURE_BATCH):
-            batch = [texts[index] for index in order[start : start + FEATURE_BATCH]]
-            inputs = tokenizer(
-                [prompt for prompt, _ in batch],
-                [answer for _, answer in batch],
-                padding=True,
-                truncation=True,
-                max_length=MAX_TOKENS,
-                return_tensors="pt",
-            )
-            parts.append(encoder(**inputs).last_hidden_state[:, :1])
-    states = torch.cat(parts)[torch.tensor(order).argsort()]
+    states = read_states(encoder, encode, texts)
     return states[0::2], states[1::2]
 
 

@@ -50,10 +50,10 @@ def build(
     out: Annotated[Path, typer.Option(help="Empty directory for the bundle.")],
     base: Annotated[str, typer.Option(help="pypi:, hf:// or tiny: source, or a directory.")],
     pools: Annotated[Path, typer.Option(help="Directory of held-out prompts, <slice>.jsonl.")],
-    judge: Annotated[list[str], typer.Option(help="NAME=DIR of a held-out judge; may be repeated.")],
+    judge: Annotated[list[str], typer.Option(help="NAME=SOURCE of a held-out judge; may be repeated.")],
     reference: Annotated[Path, typer.Option(help="JSONL of reference prompts.")],
     prompts: Annotated[Path, typer.Option(help="JSONL of public training prompts.")],
-    proxy: Annotated[Path | None, typer.Option(help="Directory of the proxy judge.")] = None,
+    proxy: Annotated[str | None, typer.Option(help="Source of the proxy judge.")] = None,
     rules: Annotated[Path | None, typer.Option(help="TOML of rules; the demo's by default.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -62,18 +62,20 @@ def build(
     from shared.competition import read_rules
     from shared.evaluation.base import fetch_base
     from validator.building import Ingredients, build_bundle
+    from validator.judges.sources import fetch_judge
 
-    for path in (pools, reference, prompts, *([proxy] if proxy else [])):
+    for path in (pools, reference, prompts):
         if not path.exists():
             raise AgonError("usage", f"there is no {path}")
+    settings = Settings.load()
     table = read_rules(rules or Path(shared.competitions.__path__[0]) / "demo.toml")
     brought = Ingredients(
         rules=table,
-        base=fetch_base(base, Settings.load().cache),
+        base=fetch_base(base, settings.cache),
         sources=(base,) if ":" in base else (),
         pools={SliceName(part["name"]): pools / f"{part['name']}.jsonl" for part in table["slices"]},
-        judges=dict(_parse_judge(item) for item in judge),
-        proxy=proxy,
+        judges={name: fetch_judge(source, settings) for name, source in map(_parse_judge, judge)},
+        proxy=fetch_judge(proxy, settings) if proxy else None,
         public_prompts=prompts,
         reference=reference,
     )
@@ -82,11 +84,13 @@ def build(
     print_json(report) if as_json else print_fields(report)
 
 
-def _parse_judge(item: str) -> tuple[JudgeName, Path]:
-    name, sign, place = item.partition("=")
-    if not (name and sign and Path(place).is_dir()):
-        raise AgonError("usage", f"--judge takes NAME=DIR of a directory that exists, not {item!r}")
-    return JudgeName(name), Path(place)
+def _parse_judge(item: str) -> tuple[JudgeName, str]:
+    name, _, source = item.partition("=")
+    if not (name and source):
+        raise AgonError(
+            "usage", f"--judge takes NAME=SOURCE, a directory, hf:// or s3:// place, not {item!r}"
+        )
+    return JudgeName(name), source
 
 
 @competition_app.command()

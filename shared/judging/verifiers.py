@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 
 from shared.errors import AgonError
 
 Params = Mapping[str, int | str]
 Verifier = Callable[[str, Params], float]
+
+NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 
 
 def word_limit(text: str, params: Params) -> float:
@@ -36,6 +39,26 @@ def exact_answer(text: str, params: Params) -> float:
     return float(wanted in found)
 
 
+def same_answer(text: str, params: Params) -> float:
+    """1 when the last number of the text has the value of `params["answer"]`; else 0.
+
+    `1,450,000`, `1450000` and `1450000.0` are one value. Where the answer is no number, the whole text has
+    to equal it. `exact-answer-1` compares spellings and so fails right answers to `65,960`.
+    """
+    wanted = str(_param(params, "answer"))
+    value = number_of(wanted)
+    if value is None:
+        return float(_plain(text) == _plain(wanted))
+    numbers = NUMBER.findall(text.replace(",", ""))
+    return float(bool(numbers) and Decimal(numbers[-1]) == value)
+
+
+def number_of(text: str) -> Decimal | None:
+    """The value of a text that is one decimal number, with or without thousands separators."""
+    plain = text.strip().replace(",", "")
+    return Decimal(plain) if NUMBER.fullmatch(plain) else None
+
+
 def format_json(text: str, params: Params) -> float:
     """1 when the text is one JSON object with the comma-separated `params["keys"]`, .5 for any object."""
     try:
@@ -51,6 +74,7 @@ def format_json(text: str, params: Params) -> float:
 VERIFIERS: Mapping[str, Verifier] = {
     "word-limit-1": word_limit,
     "exact-answer-1": exact_answer,
+    "exact-answer-2": same_answer,
     "format-json-1": format_json,
 }
 """Name to verifier. A changed rule gets a new name: old evidence must replay."""

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from typer.testing import CliRunner
 
 from shared.errors import AgonError, TransientError
 from shared.judging.pairwise import Comparison, PairwiseJudge, Preference
+from validator.cli import app
+from validator.judges.evaluating import measure_pairwise
+from validator.judges.pairs import Pair
 
 if TYPE_CHECKING:
     from tests.judging.conftest import JudgeServer
@@ -125,3 +130,48 @@ def test_only_web_addresses_are_taken(url: str) -> None:
     with pytest.raises(AgonError) as caught:
         PairwiseJudge(url, "tiny")
     assert caught.value.code == "usage"
+
+
+PAIRS = [Pair(f"prompt {index}", "a longer answer", "short") for index in range(40)]
+
+
+def test_agreement_and_position_bias_are_measured(server: JudgeServer) -> None:
+    server.reply = longer_wins
+    with PairwiseJudge(server.url, "tiny") as judge:
+        found = measure_pairwise(judge, PAIRS)
+    assert (found.pairs, found.unanswered, found.accuracy.value, found.ties.value) == (40, 0, 1.0, 0.0)
+    assert (found.first_shown.value, found.above_length.value) == (0.5, 0.0)
+    server.reply = lambda _: says("A")
+    with PairwiseJudge(server.url, "tiny") as judge:
+        found = measure_pairwise(judge, PAIRS)
+    assert (found.accuracy.value, found.ties.value, found.first_shown.value) == (0.5, 1.0, 1.0)
+    assert found.decided_accuracy is None
+
+
+def test_pairs_without_an_answer_count_nowhere(server: JudgeServer) -> None:
+    server.reply = lambda request: (
+        says("Both") if "prompt 1" in texts_of(request)["prompt"] else longer_wins(request)
+    )
+    with PairwiseJudge(server.url, "tiny") as judge:
+        found = measure_pairwise(judge, PAIRS)
+        assert (found.pairs, found.unanswered, found.accuracy.value) == (29, 11, 1.0)
+        server.reply = lambda _: says("Both")
+        with pytest.raises(AgonError) as caught:
+            measure_pairwise(judge, PAIRS)
+    assert caught.value.code == "judge_unclear"
+
+
+def test_the_command_measures_a_model_and_reads_its_key_from_a_file(
+    server: JudgeServer, tmp_path: Path
+) -> None:
+    server.reply = longer_wins
+    rows = [{"prompt": pair.prompt, "chosen": pair.chosen, "rejected": pair.rejected} for pair in PAIRS]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "key").write_text("secret\n")
+    asked = ["judge", "evaluate", "--pairs", str(tmp_path / "pairs.jsonl"), "--url", server.url]
+    done = CliRunner().invoke(app, [*asked, "--model", "tiny", "--key-file", str(tmp_path / "key"), "--json"])
+    assert (done.exit_code, json.loads(done.stdout)["accuracy"]["value"]) == (0, 1.0)
+    assert set(server.keys) == {"Bearer secret"}
+    assert CliRunner().invoke(app, asked).exit_code == 2
+    server.reply = lambda _: (500, "")
+    assert CliRunner().invoke(app, [*asked, "--model", "tiny"]).exit_code == 1

@@ -26,6 +26,23 @@ def test_exact_answer_reads_the_last_number(text: str, score: float) -> None:
     assert verify("exact-answer-1", text, {"answer": "42"}) == score
 
 
+@pytest.mark.parametrize(
+    ("text", "answer", "score"),
+    [
+        ("That makes $65,960.", "65,960", 1),
+        ("A: 65960", "65,960", 1),
+        ("A: 88.0", "88", 1),
+        ("It is -3", "3", 0),
+        ("40 of 88", "40", 0),
+        ("none", "40", 0),
+        (" Paris.", "Paris", 1),
+        ("Paris 3", "Paris", 0),
+    ],
+)
+def test_same_answer_compares_values_and_not_spellings(text: str, answer: str, score: float) -> None:
+    assert verify("exact-answer-2", text, {"answer": answer}) == score
+
+
 def test_exact_answer_compares_words_without_case_or_final_stop() -> None:
     assert verify("exact-answer-1", " PARIS. ", {"answer": "Paris"}) == 1
     assert verify("exact-answer-1", "Paris, I think", {"answer": "Paris"}) == 0
@@ -51,7 +68,7 @@ def test_every_verifier_stays_in_range(text: str, name: str) -> None:
     assert 0 <= verify(name, text, {"words": 10, "answer": "7", "keys": "a"}) <= 1
 
 
-@pytest.mark.parametrize("name", ["word-limit-1", "exact-answer-1"])
+@pytest.mark.parametrize("name", ["word-limit-1", "exact-answer-1", "exact-answer-2"])
 def test_nothing_said_earns_nothing(name: str) -> None:
     assert verify(name, "", {"words": 5, "answer": "7"}) == 0
 
