@@ -127,6 +127,9 @@ async def publish(
     bundle: BundleOption = None,
     state: StateOption = None,
     start_block: Annotated[int | None, typer.Option(help="First block of round 0; soon by default.")] = None,
+    locator: Annotated[
+        str | None, typer.Option("--locator", help="Where everybody reads the log, such as hf://org/repo.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Put a bundle's rules, judges and pools into the owner's governance log and commit its head."""
@@ -139,6 +142,7 @@ async def publish(
         bundle=bundle,
         state=state,
     )
+    from shared.chain.commitment import parse_locator
     from shared.chain.connect import connect
     from shared.chain.wallets import hotkey_of, open_wallet
     from validator.publishing import log_place, publish_competition
@@ -151,7 +155,7 @@ async def publish(
             keys,
             settings.require_netuid(),
             settings.require_bundle(),
-            log_place(settings, hotkey_of(keys)),
+            log_place(settings, hotkey_of(keys), parse_locator(locator) if locator else None),
             start_block=start_block,
         )
     report = {

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import bittensor as bt
 import pytest
+from pydantic import SecretStr
 
 from shared.chain.client import ChainClient
+from shared.chain.commitment import parse_locator
 from shared.chain.governance import LOG_NAME, InForce, in_force, read_log, rules_name
 from shared.chain.wallets import hotkey_of
 from shared.checkpoints.bundle import load_bundle
@@ -20,6 +22,7 @@ from shared.settings import Settings
 from shared.types import Netuid, RoundNumber
 from validator.owner import SubnetWish, init_subnet
 from validator.publishing import committed_head, log_place, publish_competition, schedule_start
+from validator.wiring import require_published
 
 if TYPE_CHECKING:
     from tests.validator_owner.conftest import World
@@ -153,3 +156,33 @@ def test_round_zero_lies_ahead_and_new_rules_come_with_notice(bundle_root: Path)
         with pytest.raises(AgonError) as caught:
             schedule_start(rules, 10, start, notice=notice)
         assert caught.value.code == "competition_invalid"
+
+
+@pytest.mark.parametrize("scheme", ["hf", "s3"])
+def test_a_log_far_away_is_read_by_everybody(
+    *,
+    world: World,
+    wallets: Wallets,
+    settings: Settings,
+    bundle_root: Path,
+    hub: Any,
+    s3_host: Any,
+    scheme: str,
+) -> None:
+    s3_host.open_prefix("log/")
+    text = {"hf": "hf://owner/log", "s3": f"s3://{s3_host.host}/models/log"}[scheme]
+    keys = {"s3_key_id": "owner", "s3_secret": SecretStr("secret"), "hf_token": SecretStr("hf_test")}
+    public = settings.model_copy(update={"hf_endpoint": hub.url})
+    own = public.model_copy(update=keys)
+
+    async def play() -> None:
+        async with world() as (chain, _):
+            netuid = await made_subnet(chain, wallets)
+            place = log_place(own, hotkey_of(wallets["owner"]), parse_locator(text))
+            done = await publish_competition(chain, wallets["owner"], netuid, bundle_root, place)
+            await require_published(chain, netuid, done.competition, public)
+            place.own_file.unlink()
+            again = await publish_competition(chain, wallets["owner"], netuid, bundle_root, place)
+            assert (again.head, again.appended, again.committed) == (done.head, 0, False)
+
+    asyncio.run(play())
