@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,6 +155,12 @@ def tune(base: Path, target: Path, answer: str, seed: int) -> Path:
         optimizer.step()
     model.save_pretrained(target)
     return target
+
+
+@pytest.fixture(scope="session")
+def tuning() -> Callable[..., Path]:
+    """A miner's own method of training: `tune`."""
+    return tune
 
 
 def _chat(tokenizer: object, prompt: Prompt, answer: str) -> str:
