@@ -123,13 +123,13 @@ CODES: dict[str, CodeInfo] = {
     # the world
     "store_unreachable": CodeInfo(Fault.NETWORK, "the store did not answer; it will be asked again"),
     "store_denied": CodeInfo(
-        Fault.USER, "check the keys or the token, and what they may write: docs/miner.md, section 6"
+        Fault.USER, "check the keys or the token and what they may write: `Places` in docs/miner.md"
     ),
     "store_full": CodeInfo(
         Fault.USER, "make room in the store or raise its quota, and give the command again"
     ),
     "store_exposed": CodeInfo(
-        Fault.USER, "upload to a place that nobody else can read before the slot: docs/miner.md, section 6"
+        Fault.USER, "name a place that nobody else can read before the slot: `Places` in docs/miner.md"
     ),
     "api_unreachable": CodeInfo(Fault.NETWORK, "check the address given as --api, and try again"),
     "chain_unreachable": CodeInfo(Fault.NETWORK, "the chain endpoint did not answer; it will be asked again"),

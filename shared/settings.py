@@ -85,8 +85,7 @@ class Settings(BaseSettings):
     s3_endpoint: str | None = Field(default=None, pattern=r"^https?://[^/]+/?$", alias="AWS_ENDPOINT_URL_S3")
     """URL of the S3 API that takes uploads; the locator's own host when unset."""
     s3_bucket: str | None = Field(default=None, min_length=3, alias="AGON_S3_BUCKET")
-    """Bucket to upload to when the locator's host is the bucket's own domain: all that follows it is then the
-    key."""
+    """Bucket behind a locator's host that is a domain of its own: all that follows the host is the key."""
     s3_staging: str | None = Field(default=None, min_length=3, alias="AGON_S3_STAGING")
     """Private bucket for uploads before the slot; below `agon-staging/` in the same bucket when unset."""
     ledger: str | None = Field(default=None, alias="AGON_LEDGER")

@@ -64,7 +64,7 @@ class S3Store:
         bucket, prefix, staging = self._places()
         if not self._is_readable(bucket, f"{prefix}/{PROBE}", f"{url_of(self._name)}/{PROBE}"):
             message = f"nobody could read what is published at s3://{self._name}"
-            help_line = "let everybody get objects below this prefix: docs/miner.md has the bucket policy"
+            help_line = "let everybody get objects below it: `Places` in docs/miner.md has the policy"
             raise AgonError("store_denied", message, help=help_line)
         probe = f"{STAGING}/{PROBE}"
         if any(self._is_readable(staging, probe, url) for url in self._urls(staging, probe)):
