@@ -80,7 +80,7 @@ def assess(directory: Path, pairs: Sequence[Pair]) -> dict[str, float]:
     found: dict[str, float] = {"tested": len(pairs), "accuracy": sum(right) / len(right)}
     if len(pairs) > 1:
         gain = paired_gain([0.5] * len(right), right)
-        found |= {"accuracy_low": 0.5 + gain.low, "accuracy_high": 0.5 + gain.high}
+        found |= {"accuracy_low": 0.5 + gain.low, "accuracy_high": min(1.0, 0.5 + gain.high)}
     return found | {"accuracy_of_length": max(length, 1 - length)}
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -99,6 +102,81 @@ def unseen() -> Callable[[int], list[Prompt]]:
         return prompts_of("reference", count // 2)
 
     return prompts
+
+
+@pytest.fixture
+def chats(tmp_path: Path) -> Callable[[Purpose, int], Path]:
+    """Writes demonstrations of one sentence for `count` prompts of every slice."""
+
+    def write(purpose: Purpose, count: int) -> Path:
+        words = load_prompt_source().words
+        rows = [
+            {
+                "prompt": prompt.text,
+                "completion": f"People like {words.with_article(prompt.id.rsplit('-', 1)[1])} a lot.",
+            }
+            for prompt in prompts_of(purpose, count)
+        ]
+        return _write_lines(tmp_path / f"chats-{purpose}.jsonl", rows)
+
+    return write
+
+
+@pytest.fixture
+def pairs(tmp_path: Path, ask: Ask) -> Callable[[Purpose, int], Path]:
+    """Writes the base's answers against damaged copies, for `count` prompts of every slice."""
+
+    def write(purpose: Purpose, count: int) -> Path:
+        rows = [
+            {"prompt": pair.prompt, "chosen": pair.good, "rejected": pair.bad}
+            for pair in corrupt(ask(purpose, count), PROXY_MIX, seed=3, per_answer=2)
+        ]
+        return _write_lines(tmp_path / f"pairs-{purpose}.jsonl", rows)
+
+    return write
+
+
+def _write_lines(path: Path, rows: list[dict[str, str]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture
+def constitution(tmp_path: Path) -> Path:
+    """A constitution with one principle."""
+    path = tmp_path / "constitution.toml"
+    path.write_text(
+        '[[principles]]\nname = "short"\ncritique = "Say what is too long."\n'
+        'revise = "Write it shorter."\nprefer = "the shorter one"\n'
+    )
+    return path
+
+
+@pytest.fixture
+def terse_judge() -> Iterator[str]:
+    """Address of a server that speaks the chat protocol and prefers the shorter of two answers."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            asked = json.loads(body["messages"][-1]["content"])
+            letter = "A" if len(asked["answer_A"]) < len(asked["answer_B"]) else "B"
+            answer = json.dumps({"choices": [{"message": {"content": letter}}]}).encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *arguments: object) -> None:
+            """Stay quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 @pytest.fixture(scope="session")
