@@ -18,7 +18,7 @@ from benchmarks.arena import Arena, Scorer, completions_of, draw, jobs_of, load
 from benchmarks.gao import best_of_n, best_of_n_kl
 from benchmarks.simulation import Floats
 from shared.evaluation.hf import Policy
-from shared.judging.gap import Gap, measure_gap
+from shared.judging.gap import Gap, measure_gap, rises
 from shared.judging.reward_model import RewardModel
 from shared.models.prompt import Prompt
 
@@ -119,8 +119,8 @@ def policy_point(label: str, base: Answers, found: Answers) -> Point:
     return Point(
         label=label,
         kl=found.kl.mean(1),
-        proxy=(found.proxy.mean(1) - base.proxy.mean(1)) / base.proxy.std(),
-        held_out=(found.held_out.mean(1) - base.held_out.mean(1)) / base.held_out.std(),
+        proxy=np.array(rises(found.proxy.tolist(), base.proxy.tolist())),
+        held_out=np.array(rises(found.held_out.tolist(), base.held_out.tolist())),
         d=found.score.mean(1) - base.score.mean(1),
         gates={name: float(closed.mean()) for name, closed in found.gates.items()},
         tokens=float(found.tokens.mean()),

@@ -26,6 +26,7 @@ from validator.house import House
 from validator.ledger import duels, rounds, submissions
 from validator.ledger.duels import NewRow
 from validator.ledger.tables import DuelRecord, DuelRowRecord, RoundRow
+from validator.watching import close_duel, watch
 
 log = structlog.get_logger()
 
@@ -113,7 +114,7 @@ async def _look(house: House, duel: DuelRecord) -> None:
     played = _blocks_by_round(terms, stored, duel.round)
     outcome = decide(terms, played)
     if isinstance(outcome, Verdict):
-        await house.ledger.do(duels.close_duel, duel.id, outcome)
+        await house.ledger.do(close_duel, duel.id, outcome, await watch(house, duel))
         log.info("verdict", duel=duel.id, outcome=outcome.outcome, reason=outcome.reason)
     elif isinstance(outcome, Carry):
         await house.ledger.do(duels.carry, duel.id)

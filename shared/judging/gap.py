@@ -21,7 +21,7 @@ LEVEL = 1.645
 
 
 class Gap(Wire):
-    """Rises over the champion, in standard deviations of the base's rewards under the same judge."""
+    """Mean rises over the champion, in standard deviations of its rewards under the same judge."""
 
     prompts: int
     proxy: float
@@ -37,6 +37,20 @@ class Gap(Wire):
     def alarm(self) -> bool:
         """Whether the gap is proven to be larger than the limit."""
         return self.lower > GAP_LIMIT
+
+
+def rises(challenger: Sequence[Sequence[float]], champion: Sequence[Sequence[float]]) -> list[float]:
+    """Each prompt's mean reward of the challenger less the champion's, over the sd of all of the champion's.
+
+    Rewards are [prompt][sample]. Raises AgonError `judge_invalid` for a judge that does not tell the
+    champion's answers apart.
+    """
+    rewards = [reward for row in champion for reward in row]
+    middle = mean(rewards)
+    sd = math.sqrt(mean([(reward - middle) ** 2 for reward in rewards]))
+    if not sd > 0:
+        raise AgonError("judge_invalid", "a judge gives every answer of the champion the same reward")
+    return [(mean(ours) - mean(theirs)) / sd for ours, theirs in zip(challenger, champion, strict=True)]
 
 
 def measure_gap(proxy: Sequence[float], held_out: Sequence[float]) -> Gap:

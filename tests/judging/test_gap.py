@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.errors import AgonError
-from shared.judging.gap import GAP_LIMIT, LEVEL, Gap, measure_gap
+from shared.judging.gap import GAP_LIMIT, LEVEL, Gap, measure_gap, rises
 
 RISES = st.lists(st.floats(-5, 5), min_size=2, max_size=30)
 
@@ -62,3 +62,13 @@ def test_numbers_that_are_none_are_refused():
 def test_one_prompt_is_no_measurement():
     with pytest.raises(ValueError):
         measure_gap([1.0], [0.0])
+
+
+def test_a_rise_is_told_in_the_champions_own_spread():
+    assert rises([[4.0], [2.0, 4.0]], [[1.0, 3.0], [1.0, 3.0]]) == [2.0, 1.0]
+
+
+def test_a_judge_that_tells_nothing_apart_is_refused():
+    with pytest.raises(AgonError) as caught:
+        rises([[1.0]], [[2.0, 2.0]])
+    assert caught.value.code == "judge_invalid"

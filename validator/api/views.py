@@ -31,7 +31,7 @@ from validator.ledger.tables import Event, Reign, RoundRow, StatementRow, Submis
 EVENT_KEYS = frozenset(
     {"hotkey", "commit_block", "digest", "model", "competition", "champion", "round", "rank", "live", "slots"}
     | {"duel", "outcome", "reason", "code", "message", "fault", "gain", "prompts", "crowned", "block", "uid"}
-    | {"state", "source", "attempts"}
+    | {"state", "source", "attempts", "proxy_rise", "held_out_rise", "gap", "gap_lower", "alarm"}
 )
 """Keys of an event's body that are published; anything else stays in the ledger."""
 

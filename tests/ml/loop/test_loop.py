@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ from shared.chain.connect import connect
 from shared.checkpoints.download import list_cached
 from shared.models.statement import Signed
 from shared.signing import verify
-from validator.ledger.tables import DuelRecord, Record, Reign, StatementRow, WeightSet
+from validator.ledger.tables import DuelRecord, Event, Record, Reign, StatementRow, WeightSet
 from validator.loop import run_once
 
 
 def test_a_better_policy_is_crowned_and_paid_and_a_worse_one_is_not(
-    arena: Any, better: Path, worse: Path
+    arena: Any, better: Path, worse: Path, tiny_judge: Path
 ) -> None:
+    shutil.copytree(tiny_judge, arena.bundle.public / "proxy")
     asyncio.run(_play(arena, better, worse))
 
 
@@ -41,6 +43,9 @@ async def _play(arena: Any, better: Path, worse: Path) -> None:
             (first, 1, None),
         ]
         assert list_cached(house.cache) == [record.model]  # the loser's files have left the disk
+        gaps = [row.body for row in await arena.all_of(house, Event) if row.kind == "verdict.gap"]
+        # the proxy here is the held-out judge: what one likes, the other does
+        assert {gap["hotkey"]: gap["alarm"] for gap in gaps} == {first: False, second: False}
         (statement,) = await arena.all_of(house, StatementRow)
         verify(Signed(body=statement.body, author=statement.author, signature=statement.signature))
         arena.advance(1)

@@ -1,0 +1,101 @@
+"""Watching: how far a challenger pleases the public proxy judge beyond the held-out ones.
+
+Scoring calls it when a duel ends; the gap goes into the feed beside the verdict and is sealed like it. It
+decides nothing, and a proxy that fails holds nothing up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+
+import structlog
+from sqlalchemy.orm import Session
+
+from shared.errors import AgonError
+from shared.evaluation.children import JudgeChild
+from shared.judging.gap import Gap, measure_gap, rises
+from shared.models.evidence import DuelRow, Sample
+from shared.models.verdict import Verdict
+from shared.scoring import Judges
+from shared.types import JudgeName, PromptId
+from validator.house import House
+from validator.ledger import duels
+from validator.ledger.tables import DuelRecord
+from validator.ledger.transitions import tell
+
+log = structlog.get_logger()
+
+PROXY = JudgeName("proxy")
+WATCHED_ROWS = 64
+"""Judged rows that the gap is measured on, the newest of the duel."""
+SHOWN_DIGITS = 2
+"""Finer, and a row more or less would tell its scores."""
+
+
+async def watch(house: House, duel: DuelRecord) -> Gap | None:
+    """The gap of a duel that is about to end; none without a proxy or without enough judged rows."""
+    proxy = house.bundle.public / PROXY
+    if not proxy.is_dir():
+        return None
+    evidence = await house.ledger.do(duels.evidence_of, duel)
+    rows = [row for row in evidence if _is_judged(row)][-WATCHED_ROWS:]
+    if len(rows) < 2:
+        return None
+    texts = {prompt.id: prompt.text for pool in house.bundle.pools.values() for prompt in pool}
+    logs = house.settings.state / "logs"
+    try:
+        # opened for one duel: a second judge in memory all the time would cost more than its start
+        with closing(JudgeChild({PROXY: proxy}, log=logs / "proxy.log")) as child:
+            gap = await asyncio.to_thread(gap_of, rows, texts, child)
+    except AgonError as error:
+        log.warning("gap not measured", duel=duel.id, code=error.code, error=error.message)
+        return None
+    if gap.alarm:
+        log.warning(
+            "the proxy likes a challenger more than the held-out judges do", duel=duel.id, gap=gap.gap
+        )
+    return gap
+
+
+def gap_of(rows: Sequence[DuelRow], texts: Mapping[PromptId, str], judges: Judges) -> Gap:
+    """The gap over judged rows, the proxy's rewards made anew. Raises AgonError as the judge does."""
+    sides = [[row.challenger for row in rows], [row.champion for row in rows]]
+    pairs = [
+        (texts[row.prompt], sample.completion.text)
+        for side in sides
+        for row, samples in zip(rows, side, strict=True)
+        for sample in samples
+    ]
+    rewards = iter(judges.reward(PROXY, pairs))
+    ours, theirs = ([[next(rewards) for _ in samples] for samples in side] for side in sides)
+    held_out = rises(*([[_ensemble(sample) for sample in samples] for samples in side] for side in sides))
+    return measure_gap(rises(ours, theirs), held_out)
+
+
+def close_duel(session: Session, duel_id: str, verdict: Verdict, gap: Gap | None) -> None:
+    """Close a duel with its verdict, and tell the gap with it."""
+    duels.close_duel(session, duel_id, verdict)
+    if gap is not None:
+        tell(
+            session,
+            "verdict.gap",
+            duel=duel_id,
+            hotkey=session.get_one(DuelRecord, duel_id).hotkey,
+            proxy_rise=round(gap.proxy, SHOWN_DIGITS),
+            held_out_rise=round(gap.held_out, SHOWN_DIGITS),
+            gap=round(gap.gap, SHOWN_DIGITS),
+            gap_lower=round(gap.lower, SHOWN_DIGITS),
+            alarm=gap.alarm,
+        )
+
+
+def _is_judged(row: DuelRow) -> bool:
+    return all(sample.u is not None for sample in (*row.challenger, *row.champion))
+
+
+def _ensemble(sample: Sample) -> float:
+    if sample.u is None:
+        raise ValueError("a sample of a verifier slice has no ensemble score")
+    return sample.u
