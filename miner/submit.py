@@ -168,6 +168,7 @@ async def _take_step(desk: Desk, journal: Journal) -> Journal:
 async def _prepare(desk: Desk, journal: Journal) -> Journal:
     """Bring the files to the store, private still: in the fetch window only their visibility changes."""
     source = Path(journal.source)
+    desk.talk(f"preparing {journal.locator}: nobody can read the files before the slot")
     await asyncio.to_thread(desk.store.prepare, source, _committed_manifest(source, journal))
     return journal.model_copy(update={"state": "prepared"})
 

@@ -26,6 +26,7 @@ def visit(command, words):
 asked = []
 visit(typer.main.get_command(app), [])
 heavy = {"torch", "transformers", "bittensor", "trl", "scipy", "web3"} & set(sys.modules)
+heavy |= {"huggingface_hub", "botocore"} & set(sys.modules)
 print(json.dumps({"asked": asked, "heavy": sorted(heavy)}))
 """
 

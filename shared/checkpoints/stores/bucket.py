@@ -28,7 +28,8 @@ FULL = frozenset(
 NO_UPLOADS = frozenset({"NotImplemented", "MethodNotAllowed", "AccessDenied"})
 """Answers of a host that does not list what was left unfinished: the upload starts anew."""
 NEVER: frozenset[str] = frozenset()
-ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
+ABSENT = frozenset({"404", "NoSuchKey", "NotFound", "403"})
+"""Answers for an object that is not there: a host that may not list for us says 403."""
 
 
 @dataclass(frozen=True)

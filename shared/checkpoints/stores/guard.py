@@ -18,8 +18,9 @@ import httpcore2
 CONNECT_S = 15.0
 PATIENCE_S = 60.0
 """An answer may always take this long."""
-MIN_BYTES_PER_S = 512 * 1024
-"""Each byte of a body buys this much more time: 600 MB may take twenty minutes."""
+MIN_BYTES_PER_S = 2 << 20
+"""What a body has to bring to be given more time. A slower line goes on in the next attempt, where this one
+stopped; but no host holds a validator up for hours."""
 
 Clock = Callable[[], float]
 Resolve = Callable[[str, int], list[str]]
@@ -91,6 +92,8 @@ class Guard(httpcore2.NetworkBackend):
     ) -> httpcore2.NetworkStream:
         """Connect to the first address that answers. Raises ForbiddenAddress, and as httpcore2 does."""
         addresses = self._resolve(host, port)
+        if not addresses:
+            raise OSError(f"{host} has no address")
         if not self._private and not all(is_public(address) for address in addresses):
             raise ForbiddenAddress(f"{host} is not a public host: it resolves to {', '.join(addresses)}")
         for address in addresses[:-1]:

@@ -10,6 +10,7 @@ import ipaddress
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
@@ -115,6 +116,9 @@ class S3Store:
             message = f"writing to s3://{self._name} needs keys"
             help_line = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to keys that may write there"
             raise AgonError("store_denied", message, help=help_line)
+        if find_spec("botocore") is None:
+            help_line = "install Agon with its extra: pip install 'agon[s3]'"
+            raise AgonError("store_denied", "writing to s3:// needs botocore", help=help_line)
         named, prefix = self._name.split("/", 1)[1].split("/", 1)
         if self._writing.bucket is not None:
             prefix = f"{named}/{prefix}"
