@@ -30,7 +30,7 @@ def riding(runs: int) -> None:
                 counts += _race(CARRIED, mean, copies, rng)
             shares = counts / races
             found[mean, copies] = float(shares[1])
-            dropped = sum(_race(DROPPED, mean, copies, rng)[1:3].sum() for _ in range(races)) / (runs // 2)
+            dropped = sum(_race(DROPPED, mean, copies, rng)[1:3].sum() for _ in range(races)) / races
             table.append([f"+{mean:.2f}", copies, *(float(share) for share in shares), float(dropped)])
     print_table(
         f"Riding on an unproven original: who is crowned first (alpha {ALPHA} a duel, {races} races)",

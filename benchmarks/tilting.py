@@ -98,7 +98,7 @@ class Rare:
 
     def crossing(self, alpha: float) -> float:
         """Probability of crossing at this alpha: log-linear between the levels."""
-        logs = np.interp(-math.log(alpha), -np.log(LEVELS), np.log(self.crossings))
+        logs = np.interp(-math.log(alpha), -np.log(LEVELS), np.log(np.maximum(self.crossings, 1e-300)))
         return math.exp(float(logs))
 
 
