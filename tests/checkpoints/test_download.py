@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,16 @@ def test_the_manifest_is_published_last(base: Path, tmp_path: Path) -> None:
     with pytest.raises(AgonError, match="digest_mismatch"):
         store.publish(base, manifest)
     assert sorted(path.name for path in (tmp_path / "store" / "mine").iterdir()) == ["config.json"]
+
+
+def test_a_full_disk_is_named(base: Path, store: FileStore) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(AgonError, match="store_full"):
+            store.publish(base, build_manifest(base))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_publishing_again_completes_what_is_missing_and_keeps_what_is_there(

@@ -200,7 +200,7 @@ def test_files_are_not_brought_where_everybody_can_read(s3_host: Any, base: Path
 def test_a_place_that_nobody_could_read_is_told_before_the_commit(
     s3_host: Any, base: Path, manifest: Manifest
 ) -> None:
-    with pytest.raises(AgonError, match="nobody could read what is published"):
+    with pytest.raises(AgonError, match=r"nobody could read what is published.*status 403"):
         _open(s3_host).prepare(base, manifest)
     assert s3_host.objects() == {}
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.chain.commitment import parse_locator
 from shared.checkpoints.stores import NotServed, open_store
 from shared.checkpoints.stores.guard import MIN_BYTES_PER_S, PATIENCE_S, Pace, is_public
 from shared.checkpoints.stores.web import Web
-from shared.errors import Rejection, TransientError
+from shared.errors import AgonError, Rejection, TransientError
 from shared.settings import Settings
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -216,6 +216,42 @@ def test_a_redirect_to_no_web_page_is_not_followed(target: str) -> None:
     answer = f"HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n".encode()
     with _host(_saying(answer)) as url, pytest.raises((NotServed, TransientError)):
         _read(url, redirects=5)
+
+
+def _say_random(line: socket.socket, said: list[bytes]) -> None:
+    line.sendall(said[-1])
+
+
+def test_random_answers_raise_nothing_but_our_errors() -> None:
+    said = [b""]
+
+    @given(
+        st.sampled_from(
+            [b"", b"HTTP/1.1 ", b"HTTP/1.1 200 OK\r\n", HEAD + b"Transfer-Encoding: chunked\r\n\r\n"]
+        ),
+        st.binary(max_size=200),
+        st.integers(0, 9),
+    )
+    @settings(max_examples=80, deadline=None)
+    def check(start: bytes, rest: bytes, offset: int) -> None:
+        said.append(start + rest)
+        with suppress(AgonError):
+            _read(url, offset=offset, redirects=1)
+
+    with _host(lambda line: _say_random(line, said)) as url:
+        check()
+
+
+@given(
+    st.text(max_size=80)
+    | st.builds("{}://{}:{}/".format, st.text(max_size=6), st.text(max_size=9), st.integers())
+)
+@settings(max_examples=60, deadline=None)
+def test_random_redirects_raise_nothing_but_our_errors(target: str) -> None:
+    head = b"HTTP/1.1 302 Found\r\nLocation: " + target.encode("utf-8", "replace") + b"\r\n"
+    web = Web(private=True, resolve=lambda host, port: ["127.0.0.1"] if host == "start" else [])
+    with _host(_saying(head + b"Content-Length: 0\r\n\r\n")) as url, suppress(AgonError):
+        _read(url.replace("127.0.0.1", "start"), web, redirects=2)
 
 
 INWARDS = [

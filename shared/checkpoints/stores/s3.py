@@ -63,12 +63,13 @@ class S3Store:
     def prepare(self, source: Path, manifest: Manifest) -> None:
         """See `Store.prepare`: the files lie below a private prefix, on the host that will serve them."""
         bucket, prefix, staging = self._places()
-        if not self._is_readable(bucket, f"{prefix}/{PROBE}", f"{url_of(self._name)}/{PROBE}"):
-            message = f"nobody could read what is published at s3://{self._name}"
+        hidden = self._why_hidden(bucket, f"{prefix}/{PROBE}", f"{url_of(self._name)}/{PROBE}")
+        if hidden is not None:
+            message = f"nobody could read what is published at s3://{self._name}: {hidden}"
             help_line = "let everybody get objects below it: `Places` in docs/miner.md has the policy"
             raise AgonError("store_denied", message, help=help_line)
         probe = f"{STAGING}/{PROBE}"
-        if any(self._is_readable(staging, probe, url) for url in self._urls(staging, probe)):
+        if any(self._why_hidden(staging, probe, url) is None for url in self._urls(staging, probe)):
             message = f"everybody can read {STAGING}/ in bucket {staging.name}: files there could be copied"
             raise AgonError("store_exposed", message)
         for file in manifest.files:
@@ -134,14 +135,14 @@ class S3Store:
             return [*urls, f"{url_of(host)}/{bucket.name}/{key}"]
         return [*urls, f"{url_of(host)}/{key}"] if bucket.name == self._writing.bucket else urls
 
-    def _is_readable(self, bucket: Bucket, key: str, url: str) -> bool:
-        """Whether everybody can read what is put under this key."""
+    def _why_hidden(self, bucket: Bucket, key: str, url: str) -> str | None:
+        """Why nobody can read what is put under this key; None when everybody can."""
         bucket.put(key, b"agon")
         try:
             with self._web.get(url):
-                return True
-        except NotServed:
-            return False
+                return None
+        except NotServed as error:
+            return error.message
         finally:
             bucket.drop(key)
 
