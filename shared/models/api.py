@@ -282,20 +282,3 @@ class CompetitionView(Wire):
     champion: Champion | None
     proves: Provable
     guarantee: str
-
-
-class EventView(Wire):
-    """One entry of the feed."""
-
-    id: int
-    kind: str
-    block: int
-    body: dict[str, str | int | float | bool | None]
-
-
-class EventPage(Wire):
-    """Entries after a given id, oldest first."""
-
-    items: tuple[EventView, ...]
-    last_id: int
-    """Pass as `after` to go on."""

@@ -16,7 +16,6 @@ from shared.errors import AgonError
 from shared.models.api import (
     CompetitionView,
     DuelView,
-    EventPage,
     Leaderboard,
     RoundView,
     SubmissionPage,
@@ -24,6 +23,7 @@ from shared.models.api import (
     WeightsView,
 )
 from shared.models.competition import Competition
+from shared.models.feed import EventPage
 from shared.models.health import Health
 from shared.models.statement import Signed, StatementBody
 from shared.types import Hotkey

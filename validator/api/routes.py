@@ -16,12 +16,12 @@ from shared.models.api import (
     CompetitionView,
     DuelView,
     ErrorBody,
-    EventPage,
     Leaderboard,
     RoundView,
     SubmissionPage,
     WeightsView,
 )
+from shared.models.feed import EventPage
 from shared.models.health import Health
 from shared.models.statement import Signed
 from shared.models.wire import DIGEST_PATTERN

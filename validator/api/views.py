@@ -15,7 +15,6 @@ from shared.models.api import (
     CompetitionView,
     DuelSummary,
     ErrorBody,
-    EventView,
     Leaderboard,
     RoundView,
     Standing,
@@ -23,6 +22,7 @@ from shared.models.api import (
     WeightsView,
 )
 from shared.models.competition import Competition
+from shared.models.feed import EventView
 from shared.models.statement import StatementBody
 from shared.types import Hotkey
 from validator.explaining import Case, explain, guarantee, needed_to_win, provable
