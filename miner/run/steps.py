@@ -11,7 +11,6 @@ import shutil
 from collections.abc import Awaitable, Callable
 
 from miner.asking import ask_for
-from miner.check import check, refused_when_packaged
 from miner.journal import journal_path, load_journal
 from miner.opponent import champion_of, fetch_champion
 from miner.orders import Order, serve
@@ -75,13 +74,9 @@ async def score(shop: Shop, state: RunState) -> RunState:
     attempt = state.require_attempt()
     if _champion(shop).model != attempt.champion:
         return _start_over(shop, state)
-    source = shop.checkpoint(attempt)
-    refused = refused_when_packaged(check(source, shop.bundle).findings)
-    if refused:
-        return await _fail(shop, state, f"{refused[0].code}: {refused[0].message}")
     try:
-        found = await shop.score(source)
-    except Rejection as error:
+        found = await shop.score(shop.checkpoint(attempt))
+    except Rejection as error:  # what admission would refuse, or a policy that cannot be sampled
         return await _fail(shop, state, f"{error.code}: {error.message}")
     update = {"chance": found.chance, "mean": found.mean}
     state = state.model_copy(update={"attempt": attempt.model_copy(update=update)})
