@@ -11,10 +11,13 @@ import asyncio
 from miner.run.shop import Shop
 from miner.run.state import RunState, load_state, state_path
 from miner.run.steps import take_step
-from shared.errors import TransientError
+from shared.errors import AgonError, TransientError
 
 FIRST_PAUSE_S = 2.0
 LONGEST_PAUSE_S = 120.0
+
+PASSING = frozenset({"no_data", "rate_limited"})
+"""Codes that are no outages, but pass all the same: what is asked for is not there yet."""
 
 
 async def resume(shop: Shop) -> RunState:
@@ -47,7 +50,9 @@ async def drive(shop: Shop, state: RunState) -> RunState:
         try:
             after = await take_step(shop, state)
             faults = 0
-        except TransientError as error:
+        except AgonError as error:
+            if not isinstance(error, TransientError) and error.code not in PASSING:
+                raise
             faults += 1
             wait_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (faults - 1), shop.limits.poll_s * faults)
             shop.talk(f"{error.code}: {error.message}; trying again in {wait_s:.0f} s")
