@@ -18,9 +18,10 @@ from matplotlib.figure import Figure
 from benchmarks.duels import FIXED, TERMS, Challenger, crown_rate, fixed_rate
 from benchmarks.gains import crowned_by
 from benchmarks.quick import Ending, finish
-from benchmarks.reigns import ALPHA, ATTACKS, reign
+from benchmarks.reign import ALPHA, ATTACKS, reign
 from benchmarks.simulation import PRODUCTION
 from benchmarks.tilting import rare
+from shared.types import Hotkey
 
 EFFECTS = (-0.02, -0.01, 0.0, 0.005, 0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.05, 0.065, 0.08)
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#7f7f7f")
@@ -103,7 +104,7 @@ def wrong_crowns(folder: Path, held: Sequence[Ending], runs: int) -> None:
     figure, axes = blank("rounds of the reign", "probability of a wrong crown so far")
     rng, odds = np.random.default_rng(4), rare(PRODUCTION, 2 * runs, 0)
 
-    def end(_: float) -> Ending:
+    def end(_: float, __: Hotkey) -> Ending:
         return held[int(rng.integers(len(held)))]
 
     trials = reign(ATTACKS[1], 100, 16, ALPHA, rng=rng, end=end, terms=PRODUCTION)

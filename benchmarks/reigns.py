@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import hashlib
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks.duels import FIXED, z_rule
+from benchmarks.crowd import crowd
+from benchmarks.duels import FIXED, tokens_of, z_rule
 from benchmarks.quick import Ending, Stream, decided, finish
+from benchmarks.reign import ALPHA, ATTACKS, Trial, reign
 from benchmarks.riding import riding
 from benchmarks.simulation import (
     DEMO,
@@ -32,109 +32,7 @@ from benchmarks.simulation import (
 )
 from benchmarks.tilting import crossing_probabilities, rare
 from shared.stats.duel import Terms
-from shared.stats.eprocess import alpha_share
-from shared.stats.queue import Candidate, finished_cooldown, free_after, slots, withheld_cooldown
-from shared.types import BlockNumber, Hotkey, RoundNumber
-
-ALPHA, HORIZON = 0.05, 100
-
-
-@dataclass(frozen=True)
-class Attack:
-    """Hotkeys that throw worthless policies at one champion, again and again."""
-
-    name: str
-    hotkeys: int
-    published: float = 1.0
-    """Part of the commitments whose files appear."""
-    renewed: bool = False
-    """Whether a hotkey that must rest is replaced by a new one at once."""
-
-
-ATTACKS = (
-    Attack("one copy, resubmitted", 1),
-    Attack("10 hotkeys, resubmitting", 10),
-    Attack("100 hotkeys, resubmitting", 100),
-    Attack("100 hotkeys, nine of ten withheld", 100, published=0.1),
-    Attack("100 hotkeys, renewed instead of resting", 100, renewed=True),
-)
-
-
-@dataclass
-class Miner:
-    """A hotkey as the queue sees it."""
-
-    hotkey: Hotkey
-    commit_block: int = 0
-    free_at: int = 0
-    busy_until: int = -1
-    finished: int = 0
-    withheld: int = 0
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One slot of a reign."""
-
-    round: int
-    alpha: float
-    ending: Ending | None
-    """None when its files were withheld."""
-
-
-def reign(
-    attack: Attack,
-    rounds: int,
-    limit: int,
-    budget: float,
-    *,
-    rng: Generator,
-    end: Callable[[float], Ending],
-    terms: Terms,
-) -> list[Trial]:
-    """The slots of one reign until a crown, with at most `limit` a round; `end` plays a duel at its alpha."""
-    miners = [Miner(Hotkey(f"miner-{index}")) for index in range(attack.hotkeys)]
-    trials: list[Trial] = []
-    crowned, t = rounds, 0
-    for number in range(rounds):
-        if crowned < number:
-            break
-        waiting = [miner for miner in miners if miner.busy_until < number]
-        chosen = _slots(waiting, number, limit)
-        t += bool(chosen)
-        for miner in chosen:
-            alpha = alpha_share(budget, t, len(chosen), HORIZON)
-            ending = end(alpha) if rng.random() < attack.published else None
-            trials.append(Trial(number, alpha, ending))
-            last = number + (0 if ending is None else (ending.test - 1) // terms.max)
-            _rest(miner, last, withheld=ending is None, renewed=attack.renewed)
-            if ending is not None and ending.crowned:
-                crowned = min(crowned, last)
-    return trials
-
-
-def _slots(waiting: Sequence[Miner], number: int, limit: int) -> list[Miner]:
-    seed = hashlib.sha256(str(number).encode()).digest()
-    by_name = {miner.hotkey: miner for miner in waiting}
-    candidates = [
-        Candidate(miner.hotkey, BlockNumber(miner.commit_block), RoundNumber(miner.free_at))
-        for miner in waiting
-    ]
-    return [by_name[place.hotkey] for place in slots(candidates, RoundNumber(number), seed, limit)]
-
-
-def _rest(miner: Miner, last: int, *, withheld: bool, renewed: bool) -> None:
-    """What the end of a slot does to a hotkey: it commits again at once, and waits out its cooldown."""
-    miner.busy_until, miner.commit_block = last, last + 1
-    if renewed:
-        return
-    if withheld:
-        miner.withheld += 1
-        rest = withheld_cooldown(miner.withheld)
-    else:
-        miner.finished += 1
-        rest = finished_cooldown(miner.finished)
-    miner.free_at = free_after(RoundNumber(last), rest)
+from shared.types import Hotkey
 
 
 def expected_crowns(runs: int) -> None:
@@ -156,7 +54,7 @@ def expected_crowns(runs: int) -> None:
     }
     table = []
 
-    def end(_: float) -> Ending:
+    def end(_: float, __: Hotkey) -> Ending:
         return held[int(rng.integers(len(held)))]
 
     for attack in ATTACKS:
@@ -165,15 +63,17 @@ def expected_crowns(runs: int) -> None:
         shown = [trial for trial in trials if trial.ending]
         # whoever knows the draw publishes exactly what would win, so every slot counts as shown
         crossings = sum(odds.crossing(trial.alpha) for trial in trials)
-        prompts = float(np.mean([trial.ending.prompts for trial in shown if trial.ending]))
+        prompts = sum(trial.ending.prompts for trial in shown if trial.ending)
         others = [f"{1 - (1 - rate) ** len(shown):.2f}" for rate in wrong.values()]
         table.append(
-            [attack.name, len(trials), len(shown), round(prompts), spent, f"{crossings:.1e}",
+            [attack.name, len(trials), len(shown), round(prompts / len(shown)),
+             f"{tokens_of(prompts) / 1000:.1f}", spent, f"{crossings:.1e}",
              f"{crossings * odds.stands:.1e}", yes(max(spent, crossings * odds.stands) <= ALPHA), *others]
         )  # fmt: skip
     print_table(
         f"One reign of 100 rounds, 16 slots, alpha {ALPHA}, policies worth the margin (production terms)",
-        ["attack", "slots taken", "published", "mean prompts", "alpha spent", "expected wrong crossings",
+        ["attack", "slots taken", "published", "mean prompts",
+         "million tokens", "alpha spent", "expected wrong crossings",
          "expected wrong crowns", "within the guarantee", *(f"P(wrong crown): {name}" for name in fixed)],
         table,
     )  # fmt: skip
@@ -186,7 +86,7 @@ def counted_crowns(runs: int) -> None:
         for attack in ATTACKS[2:4]:
             rng, expected, crossed, fell = np.random.default_rng([3, attack.hotkeys]), 0.0, 0, 0
 
-            def end(alpha: float, rng: Generator = rng) -> Ending:
+            def end(alpha: float, _: Hotkey, rng: Generator = rng) -> Ending:
                 terms = dataclasses.replace(DEMO, alpha=alpha)
                 return finish(terms, Stream(lambda count: draw(rng, DEMO.margin, count)))
 
@@ -216,7 +116,9 @@ def through_decide(rounds: int) -> None:
     for name, way in (("decide", decided), ("quick", finish)):
         rng, rows = np.random.default_rng(4), np.random.default_rng(5)
 
-        def end(alpha: float, way: Callable[[Terms, Stream], Ending] = way, rows: Generator = rows) -> Ending:
+        def end(
+            alpha: float, _: Hotkey, way: Callable[[Terms, Stream], Ending] = way, rows: Generator = rows
+        ) -> Ending:
             own = np.random.default_rng(rows.integers(2**32))
             stream = Stream(lambda count: draw(own, 0.03, count))
             return way(dataclasses.replace(DEMO, alpha=alpha), stream)
@@ -275,6 +177,7 @@ def main() -> None:
     counted_crowns(max(2, runs // 20))
     free_search(runs)
     riding(runs)
+    crowd(runs)
     through_decide(max(3, min(40, runs // 20)))
 
 

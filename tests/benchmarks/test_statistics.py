@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.duels import CHALLENGERS, TERMS, rows_by_round
 from benchmarks.quick import Ending, Stream, decided, finish
-from benchmarks.reigns import ATTACKS, reign
+from benchmarks.reign import ATTACKS, HONEST, Attack, reign
 from benchmarks.report import PAGE, REGION, printed, replaced
 from benchmarks.simulation import DEMO, Planned, draw
 from benchmarks.tilting import GRID, crossing_probabilities, null_law
@@ -69,15 +69,27 @@ def test_rare_crossings_are_as_frequent_as_counted_ones():
 def test_no_attack_spends_more_than_alpha_in_a_horizon(attack):
     """However many hotkeys come, rest, withhold or are renewed: shares of 100 rounds sum to at most alpha."""
     ending = Ending("futile", 640, 0, 0.0)
-    trials = reign(attack, 100, 16, 0.05, rng=np.random.default_rng(4), end=lambda alpha: ending, terms=TERMS)
+    trials = reign(
+        attack, 100, 16, 0.05, rng=np.random.default_rng(4), end=lambda alpha, hotkey: ending, terms=TERMS
+    )
     assert sum(trial.alpha for trial in trials) <= 0.05
     assert max(sum(trial.round == number for trial in trials) for number in range(100)) <= 16
 
 
 def test_a_reign_ends_with_its_crown():
     won = Ending("confirmed", 128, 128, 0.1, 0.1)
-    trials = reign(ATTACKS[1], 100, 4, 0.05, rng=np.random.default_rng(5), end=lambda alpha: won, terms=DEMO)
+    trials = reign(
+        ATTACKS[1], 100, 4, 0.05, rng=np.random.default_rng(5), end=lambda alpha, hotkey: won, terms=DEMO
+    )
     assert {trial.round for trial in trials} == {0}
+
+
+def test_nobody_overtakes_an_honest_commit_in_the_queue():
+    """250 hotkeys commit again and again: the honest one waits for those before it and for nobody else."""
+    crowd, ending = Attack("", 250, renewed=True), Ending("futile", 640, 0, 0.0)
+    rng = np.random.default_rng(6)
+    trials = reign(crowd, 60, 16, 0.05, rng=rng, end=lambda alpha, hotkey: ending, terms=TERMS, honest_at=10)
+    assert next(trial.round for trial in trials if trial.hotkey == HONEST) <= 10 + math.ceil(250 / 16)
 
 
 def test_rows_of_a_carried_duel_fall_into_their_rounds():
