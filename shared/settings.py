@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     """Its session token, if it has one."""
     s3_region: str = Field(default="us-east-1", min_length=1, alias="AWS_REGION")
     """Region that uploads are signed for; `auto` on some hosts."""
-    s3_endpoint: str | None = Field(default=None, pattern=r"^https?://[^/]+/?$", alias="AWS_ENDPOINT_URL_S3")
+    s3_endpoint: str | None = Field(default=None, pattern=r"^https?://[^\s?#]+$", alias="AWS_ENDPOINT_URL_S3")
     """URL of the S3 API that takes uploads; the locator's own host when unset."""
     s3_bucket: str | None = Field(default=None, min_length=3, alias="AGON_S3_BUCKET")
     """Bucket behind a locator's host that is a domain of its own: all that follows the host is the key."""

@@ -80,7 +80,7 @@ class HfStore:
         """The commit that everything is read at: the branch's, when this store was first read."""
         if self._commit is None:
             # without `expand` the Hub lists every file of the repository
-            url = f"{self._endpoint}/api/models/{self._repo}/revision/{BRANCH}?expand[]=sha"
+            url = f"{self._endpoint}/api/models/{self._repo}/revision/{BRANCH}?expand=sha"
             with self._web.get(url, redirects=MAX_REDIRECTS) as answer:
                 self._commit = _commit_in(answer.read(INFO_LIMIT_BYTES, "the revision"), self._repo)
         return self._commit
