@@ -64,6 +64,8 @@ def read_config(kind: type[ConfigT], file: Path | None, flags: Sequence[str]) ->
         place = values
         for parent in parents:
             place = place.setdefault(parent, {})
+            if not isinstance(place, dict):
+                raise AgonError("settings_invalid", f"{parent} is a value, not a section")
         place[name] = value
     try:
         return kind.model_validate(values)
