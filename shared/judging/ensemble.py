@@ -30,17 +30,24 @@ def standardise(reward: float, mean: float, sd: float) -> float:
 
 
 def length_term(tokens: int, cluster: str, lengths: LengthReference) -> float:
-    """tanh((len - len_x) / tau): bounded, so that no length can pay or cost more than b."""
+    """x = (len - len_x) / tau: how far a length is from the usual one, in spreads within a prompt."""
     centre = lengths.cluster_means.get(cluster, lengths.mean)
-    return math.tanh((tokens - centre) / lengths.within_sd)
+    return (tokens - centre) / lengths.within_sd
 
 
-def residualise(z: float, slope: float, term: float) -> float:
-    """z - b * term with b >= 0: a judge that prefers short answers is left alone.
+def length_pay(term: float, curve: Sequence[tuple[float, float]]) -> float:
+    """What a judge pays for a length by its curve: linear between the points, flat beyond them.
 
-    A negative slope would *pay* length without bound; so it is never used, whatever was fitted.
+    Bounded and never falling, so no length can pay without bound, and a judge that prefers short answers,
+    whose curve is empty, is left alone.
     """
-    return z - max(0.0, slope) * term
+    if not curve:
+        return 0.0
+    place = bisect_right(curve, term, key=lambda point: point[0])
+    if place in {0, len(curve)}:
+        return curve[min(place, len(curve) - 1)][1]
+    (x0, z0), (x1, z1) = curve[place - 1], curve[place]
+    return z0 + (z1 - z0) * (term - x0) / (x1 - x0)
 
 
 def judge_z(
@@ -48,7 +55,7 @@ def judge_z(
 ) -> float:
     """Standardised, length-residualised reward of one judge."""
     z = standardise(reward, judge.mean, judge.sd)
-    return residualise(z, judge.length_slope, length_term(tokens, cluster, lengths))
+    return z - length_pay(length_term(tokens, cluster, lengths), judge.length_curve)
 
 
 def aggregate(z: Mapping[str, float], weights: Mapping[str, float], disagreement_penalty: float) -> float:

@@ -21,6 +21,8 @@ from shared.types import SliceName
 
 LENGTH_TAIL = 0.01
 """Share of reference completions beyond each end of the length range."""
+LENGTH_GROUP = 8
+"""Reference completions behind one point of a judge's length curve, the last point excepted."""
 LEAST_SPREAD_TOKENS = 1.0
 """Floor of tau: lengths are whole tokens."""
 
@@ -102,7 +104,7 @@ def measure_judge(
     completions: Sequence[Completion],
     lengths: LengthReference,
 ) -> JudgeReference:
-    """mu, sigma and the length slope of one judge."""
+    """mu, sigma and the length curve of one judge."""
     middle = mean(rewards)
     sd = math.sqrt(mean([(reward - middle) ** 2 for reward in rewards]))
     if not (math.isfinite(sd) and sd > 0):
@@ -112,17 +114,47 @@ def measure_judge(
         length_term(len(completion.token_ids), prompt.cluster, lengths)
         for prompt, completion in zip(prompts, completions, strict=True)
     ]
-    return JudgeReference(mean=middle, sd=sd, length_slope=length_slope(terms, z))
+    return JudgeReference(mean=middle, sd=sd, length_curve=length_curve(terms, z))
 
 
-def length_slope(terms: Sequence[float], z: Sequence[float]) -> float:
-    """b: least-squares slope of z on the length term, with intercept, clipped to zero or more."""
-    middle_t, middle_z = mean(terms), mean(z)
-    spread = sum((term - middle_t) ** 2 for term in terms)
-    if spread == 0:
-        return 0.0
-    shared = sum((term - middle_t) * (value - middle_z) for term, value in zip(terms, z, strict=True))
-    return max(0.0, shared / spread)
+def length_curve(terms: Sequence[float], z: Sequence[float]) -> tuple[tuple[float, float], ...]:
+    """What a judge pays for length: the best never-falling fit of z on the length term, over small groups.
+
+    Isotonic regression by pooling adjacent violators (Barlow et al. 1972). A straight line or a tanh leaves
+    a judge's pay for the longest answers in its score, and padding up to there then wins duels. Empty when
+    the judge does not prefer long answers on the whole: such a judge is left alone.
+    """
+    middle = mean(terms)
+    if sum((term - middle) * value for term, value in zip(terms, z, strict=True)) <= 0:
+        return ()
+    groups = _length_groups(terms, z)
+    levels = _pool_violators([(value, count) for _, value, count in groups])
+    return tuple((x, level) for (x, _, _), level in zip(groups, levels, strict=True))
+
+
+def _length_groups(terms: Sequence[float], z: Sequence[float]) -> list[tuple[float, float, int]]:
+    """Mean term, mean z and size of groups of neighbours in length; equal lengths stay together."""
+    order = sorted(range(len(terms)), key=terms.__getitem__)
+    groups: list[list[int]] = [[]]
+    for index in order:
+        if len(groups[-1]) >= LENGTH_GROUP and terms[index] != terms[groups[-1][-1]]:
+            groups.append([])
+        groups[-1].append(index)
+    return [(mean([terms[i] for i in group]), mean([z[i] for i in group]), len(group)) for group in groups]
+
+
+def _pool_violators(values: Sequence[tuple[float, int]]) -> list[float]:
+    """The never-falling sequence nearest to (value, weight) pairs in weighted squares."""
+    pools: list[tuple[float, int, int]] = []  # level, weight, groups
+    for value, weight in values:
+        level, groups = value, 1
+        size = weight
+        while pools and pools[-1][0] >= level:
+            before, more, joined = pools.pop()
+            level = (before * more + level * size) / (more + size)
+            size, groups = size + more, groups + joined
+        pools.append((level, size, groups))
+    return [level for level, _, groups in pools for _ in range(groups)]
 
 
 def cluster_tables(prompts: Sequence[Prompt], u: Sequence[float]) -> dict[str, tuple[float, ...]]:

@@ -6,6 +6,8 @@ Verifier slices use the gate limits only. The digest of this document is in the 
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from pydantic import Field, field_validator
 
 from shared.models.wire import Wire
@@ -17,8 +19,16 @@ class JudgeReference(Wire):
 
     mean: float
     sd: float = Field(gt=0)
-    length_slope: float = Field(ge=0)
-    """b: z per unit of tanh((length - len_x) / tau), clipped to zero or more."""
+    length_curve: tuple[tuple[float, float], ...] = ()
+    """What the judge pays for length: points (x, z), x = (length - len_x) / tau, both never falling; flat
+    beyond its ends. Empty for a judge that does not prefer long answers."""
+
+    @field_validator("length_curve")
+    @classmethod
+    def _rising(cls, points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+        if any(one[0] >= other[0] or one[1] > other[1] for one, other in pairwise(points)):
+            raise ValueError("a length curve must have rising lengths and never fall")
+        return points
 
 
 class LengthReference(Wire):

@@ -35,7 +35,7 @@ def reference() -> Reference:
     return Reference(
         slice=SliceName("chat"),
         completions=100,
-        judges={"a": JudgeReference(mean=0.0, sd=1.0, length_slope=0.5)},
+        judges={"a": JudgeReference(mean=0.0, sd=1.0, length_curve=((-2.0, -0.5), (2.0, 0.5)))},
         lengths=LengthReference(mean=10.0, within_sd=3.0, low=4, high=20, cluster_means={"c": 10.0}),
         u_all=tuple((i - 49.5) / 25 for i in range(100)),
         u_clusters={"rich": tuple(i / 64 for i in range(64)), "poor": (0.0,)},

@@ -13,10 +13,9 @@ from shared.judging.ensemble import (
     aggregate,
     gated_score,
     judge_z,
-    length_term,
+    length_pay,
     midrank,
     percentile,
-    residualise,
     standardise,
 )
 from shared.models.reference import JudgeReference, LengthReference, Reference
@@ -47,22 +46,32 @@ def test_ties_share_their_rank() -> None:
     assert midrank(1.0, [0.0, 1.0, 1.0, 2.0]) == 0.5
 
 
-@given(z=NUMBERS, slope=st.floats(-5, 5), tokens=st.integers(0, 10_000))
-def test_length_never_pays_a_judge_that_prefers_short(z: float, slope: float, tokens: int) -> None:
-    lengths = LengthReference(mean=10, within_sd=3, low=0, high=99)
-    result = residualise(z, slope, length_term(tokens, "c", lengths))
-    if slope <= 0:
-        assert result == z
-    assert abs(result - z) <= max(0.0, slope) + 1e-9 * abs(z)
-    if tokens >= 10:
-        assert result <= z
+CURVES = st.lists(st.tuples(st.integers(-50, 50), st.integers(-50, 50)), max_size=8).map(
+    lambda points: tuple(
+        zip(sorted({x / 10 for x, _ in points}), sorted(z / 10 for _, z in points), strict=False)
+    )
+)
 
 
-@given(short=st.integers(1, 500), extra=st.integers(1, 500), slope=st.floats(0, 3))
-def test_longer_answers_with_the_same_reward_never_score_more(short: int, extra: int, slope: float) -> None:
-    judge = JudgeReference(mean=0, sd=1, length_slope=slope)
+@given(term=st.floats(-1e3, 1e3), curve=CURVES)
+def test_what_length_pays_stays_inside_the_curve(term: float, curve: tuple[tuple[float, float], ...]) -> None:
+    pay = length_pay(term, curve)
+    assert min((z for _, z in curve), default=0) - 1e-9 <= pay <= max((z for _, z in curve), default=0) + 1e-9
+    for x, z in curve:
+        assert length_pay(x, curve) == pytest.approx(z)
+
+
+@given(short=st.integers(1, 500), extra=st.integers(1, 500), curve=CURVES)
+def test_longer_answers_with_the_same_reward_never_score_more(
+    short: int, extra: int, curve: tuple[tuple[float, float], ...]
+) -> None:
+    judge = JudgeReference(mean=0, sd=1, length_curve=curve)
     lengths = LengthReference(mean=100, within_sd=20, low=0, high=1000)
-    assert judge_z(1.0, short + extra, "c", judge, lengths) <= judge_z(1.0, short, "c", judge, lengths)
+    longer, shorter = (
+        judge_z(1.0, short + extra, "c", judge, lengths),
+        judge_z(1.0, short, "c", judge, lengths),
+    )
+    assert longer <= shorter + 1e-9
 
 
 @given(st.dictionaries(st.sampled_from("abcde"), st.floats(-10, 10), min_size=1), st.floats(0, 2))

@@ -11,7 +11,7 @@ import pytest
 
 from shared.errors import AgonError
 from shared.judging.ensemble import judge_z, midrank
-from shared.judging.reference import build_reference, length_slope, quantile, within_sd
+from shared.judging.reference import build_reference, length_curve, quantile, within_sd
 from shared.models.competition import Judging
 from shared.models.evidence import Completion
 from shared.models.prompt import Prompt
@@ -45,7 +45,8 @@ def test_judge_and_length_statistics_are_those_of_the_data(reply: Reply) -> None
     assert built.completions == 140
     assert built.judges["a"].mean == pytest.approx(mean(rewards))
     assert built.judges["a"].sd == pytest.approx(pstdev(rewards))
-    assert built.judges["a"].length_slope > 0.5
+    (_, low), *_, (_, high) = built.judges["a"].length_curve
+    assert high - low > 1.5
     assert built.lengths.mean == pytest.approx(mean(tokens))
     assert (built.lengths.low, built.lengths.high) == pytest.approx(tuple(np.quantile(tokens, [0.01, 0.99])))
     assert set(built.lengths.cluster_means) == {"c0", "c1"}
@@ -67,10 +68,10 @@ def test_length_is_taken_out_of_a_judge_that_likes_it(reply: Reply) -> None:
     assert abs(np.corrcoef(tokens, u)[0, 1]) < 0.2
 
 
-def test_a_judge_that_prefers_short_gets_no_slope(reply: Reply) -> None:
+def test_a_judge_that_prefers_short_is_left_alone(reply: Reply) -> None:
     asked, replies, rewards = data(reply, slope=-0.1)
     built = build_reference(CHAT, asked, replies, raw={"a": rewards}, weights={"a": 1.0}, judging=JUDGING)
-    assert built.judges["a"].length_slope == 0.0
+    assert built.judges["a"].length_curve == ()
 
 
 def test_a_verifier_slice_has_limits_and_no_scores(reply: Reply) -> None:
@@ -101,7 +102,13 @@ def test_a_judge_that_tells_nothing_apart_is_refused(reply: Reply, reward: float
 
 def test_small_pieces() -> None:
     assert within_sd([[1, 3], [10, 12]]) == pytest.approx(2**0.5)
-    assert length_slope([0, 1, 2], [1, 3, 5]) == pytest.approx(2)
-    assert length_slope([0, 1, 2], [5, 3, 1]) == 0
-    assert length_slope([1, 1], [1, 2]) == 0
+    eight = [float(x) for x in range(4) for _ in range(8)]
+    assert length_curve(eight, [z for z in (1.0, 3.0, 2.0, 5.0) for _ in range(8)]) == (
+        (0, 1),
+        (1, 2.5),
+        (2, 2.5),
+        (3, 5),
+    )
+    assert length_curve([0, 1, 2], [5, 3, 1]) == ()
+    assert length_curve([1, 1], [1, 2]) == ()
     assert [quantile([3, 1, 2], share) for share in (0, 0.25, 0.5, 1)] == [1, 1.5, 2, 3]

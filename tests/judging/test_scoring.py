@@ -35,7 +35,7 @@ def test_length_is_taken_off_before_the_rank(reply: Reply, reference: Reference)
     sample = score_completion(
         PROMPT, reply(tokens=13), {A: 0.5}, Scale("judges", reference, {A: 1.0}, JUDGING)
     )
-    assert sample.u == pytest.approx(0.5 - 0.5 * math.tanh(1))
+    assert sample.u == pytest.approx(0.5 - 0.25)
 
 
 @pytest.mark.parametrize(("reward", "s"), [(9.0, 0.05), (-1.9, 0.02), (-9.0, 0.0)])
