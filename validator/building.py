@@ -53,6 +53,8 @@ class Ingredients:
     """Prompts that miners may train on."""
     reference: Path
     """Prompts that the reference completions answer; in no pool."""
+    judge_pairs: Path | None = None
+    """Human pairs that the judges are weighed on; without them all weigh the same."""
     reference_prompts: int = 64
     """Prompts of each slice that the reference completions answer."""
     reference_samples: int = 3
@@ -71,14 +73,20 @@ def build_bundle(brought: Ingredients, out: Path) -> Bundle:
     rules = dict(brought.rules)
     pools = {name: read_prompts(path) for name, path in brought.pools.items()}
     _inspect(brought, rules, pools)
+    weights = _weigh(brought)
     _copy_parts(brought, out)
     rules["base"] = {"digest": build_manifest(out / "base").digest, "sources": list(brought.sources)}
     rules["architecture"] = {**rules["architecture"], "table": bundles.write_base_table(out)}
     rules["judges"] = [
-        {"name": name, "digest": build_manifest(out / "judges" / name).digest, "from_round": 0}
+        {
+            "name": name,
+            "digest": build_manifest(out / "judges" / name).digest,
+            "from_round": 0,
+            "weight": weights[name],
+        }
         for name in sorted(brought.judges)
     ]
-    references = _measure_references(brought, rules, out)
+    references = _measure_references(brought, rules, weights, out)
     rules["slices"] = [
         {
             **part,
@@ -105,6 +113,15 @@ def _inspect(
     check_judges({**proxy, **brought.judges})
 
 
+def _weigh(brought: Ingredients) -> dict[JudgeName, float]:
+    if brought.judge_pairs is None:
+        return dict.fromkeys(brought.judges, 1.0)
+    from validator.judges.pairs import read_pairs
+    from validator.judges.weighing import weigh_judges
+
+    return weigh_judges(brought.judges, read_pairs(brought.judge_pairs))
+
+
 def _copy_parts(brought: Ingredients, out: Path) -> None:
     shutil.copytree(brought.base, out / "base", dirs_exist_ok=True)
     for name, path in brought.judges.items():
@@ -115,7 +132,9 @@ def _copy_parts(brought: Ingredients, out: Path) -> None:
     shutil.copyfile(brought.public_prompts, out / "public" / "prompts.jsonl")
 
 
-def _measure_references(brought: Ingredients, rules: Mapping[str, Any], out: Path) -> dict[SliceName, Digest]:
+def _measure_references(
+    brought: Ingredients, rules: Mapping[str, Any], weights: Mapping[JudgeName, float], out: Path
+) -> dict[SliceName, Digest]:
     """Base completions to the reference prompts, judged; digests by slice."""
     sampling, judging = _parse(Sampling, rules["sampling"]), _parse(Judging, rules["judging"])
     judges = {name: out / "judges" / name for name in brought.judges}
@@ -129,7 +148,7 @@ def _measure_references(brought: Ingredients, rules: Mapping[str, Any], out: Pat
                 out / "base",
                 sampler,
                 bench_judges,
-                weights=dict.fromkeys(judges, 1.0),
+                weights=weights,
                 judging=judging,
                 name=name,
                 kind=part["kind"],

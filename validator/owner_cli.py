@@ -54,6 +54,9 @@ def build(
     reference: Annotated[Path, typer.Option(help="JSONL of reference prompts.")],
     prompts: Annotated[Path, typer.Option(help="JSONL of public training prompts.")],
     proxy: Annotated[str | None, typer.Option(help="Source of the proxy judge.")] = None,
+    judge_pairs: Annotated[
+        Path | None, typer.Option(help="JSONL of human pairs to weigh the judges on; equal weights without.")
+    ] = None,
     rules: Annotated[Path | None, typer.Option(help="TOML of rules; the demo's by default.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -78,6 +81,7 @@ def build(
         proxy=fetch_judge(proxy, settings) if proxy else None,
         public_prompts=prompts,
         reference=reference,
+        judge_pairs=judge_pairs,
     )
     bundle = build_bundle(brought, out)
     report = {"bundle": str(out), "competition": bundle.rules.digest, "base": bundle.rules.base.digest}

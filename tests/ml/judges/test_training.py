@@ -24,6 +24,7 @@ from validator.judges.pairs import Pair, read_pairs
 from validator.judges.report import TrainingConfig, TrainingReport
 from validator.judges.training import train
 from validator.judges.tuning import _Collator, _rows
+from validator.judges.weighing import weigh_judges
 
 THINGS = ("lantern", "river", "bridge", "garden", "violin", "market")
 
@@ -141,6 +142,19 @@ def test_a_build_takes_a_trained_judge_and_names_one_that_rewards_all_alike(
     out, _ = trained
     with pytest.raises(AgonError, match="judge flat gives every text") as caught:
         check_judges({JudgeName("made"): out / "judge", JudgeName("flat"): tmp_path / "flat"})
+    assert caught.value.code == "judge_invalid"
+
+
+def test_judges_weigh_what_they_know_and_one_that_knows_nothing_is_refused(
+    trained: tuple[Path, TrainingReport], pairs: Path, judge_dir: Path
+) -> None:
+    out, report = trained
+    source = read_pairs(pairs)
+    assert weigh_judges({JudgeName("made"): out / "judge"}, source) == {
+        JudgeName("made"): pytest.approx(report.holdout.accuracy.value - 0.5, abs=1e-4)
+    }
+    with pytest.raises(AgonError, match="judge random agrees with people on") as caught:
+        weigh_judges({JudgeName("made"): out / "judge", JudgeName("random"): judge_dir}, source)
     assert caught.value.code == "judge_invalid"
 
 
