@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 import zlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -62,14 +63,21 @@ class Ending:
     """Upper bound (one-sided 95%) of the same."""
 
 
+def owner_of(hotkey: str) -> str:
+    """Whose hotkey it is."""
+    return hotkey.split("-", maxsplit=1)[0]
+
+
 class Game:
-    """One run; the same seed gives every strategy the same prompts and, under one hotkey, the same luck."""
+    """One run. With the same seed an owner's n-th round of duels has the same luck, whenever it comes."""
 
     def __init__(self, world: World, strategies: Sequence[Strategy], seed: int) -> None:
         self.world, self.strategies, self.seed = world, strategies, seed
         self.champion, self.base = Policy(world.start), Policy(0.0)
         self.level = float(ndtr(LATENT * world.start / math.sqrt(2.0)))
         self.trial = self.round = 0
+        self.turns: Counter[str] = Counter()
+        """Rounds of duels that each owner has had."""
         self.waiting: dict[Hotkey, tuple[int, Entry]] = {}
         self.bouts: dict[Hotkey, Bout] = {}
         self.rests: dict[Hotkey, tuple[int, int, RoundNumber]] = {}
@@ -87,13 +95,15 @@ class Game:
             self.round = number
             self._commit()
             self._open()
+            playing = list(self.bouts)
             self._settle({hotkey: self.duel(bout) for hotkey, bout in self.bouts.items()})
+            self.turns.update({owner_of(hotkey) for hotkey in playing})
             self._pay()
         for _ in range(self.world.active, self.world.rounds):
             self._pay()
         pay = dict.fromkeys((strategy.owner for strategy in self.strategies), 0.0)
         for win, amount in zip(self.wins, self.paid.tolist(), strict=True):
-            pay[next(owner for owner in pay if win.hotkey.startswith(owner))] += amount
+            pay[owner_of(win.hotkey)] += amount
         return pay
 
     def _commit(self) -> None:
@@ -124,10 +134,11 @@ class Game:
             for bout in new:
                 bout.alpha = share
 
-    def scores(self, name: str, policy: Policy, count: int) -> Floats:
-        """Scores of a policy on the round's prompts; `name` picks its own luck."""
-        prompts = np.random.default_rng([self.seed, self.round]).standard_normal(count)
-        own = np.random.default_rng([self.seed, self.round, zlib.crc32(name.encode())]).standard_normal(count)
+    def scores(self, owner: str, name: str, policy: Policy, count: int) -> Floats:
+        """Scores of a policy on the prompts of the owner's duels of this round; `name` picks its own luck."""
+        turn = [self.seed, zlib.crc32(owner.encode()), self.turns[owner]]
+        prompts = np.random.default_rng(turn).standard_normal(count)
+        own = np.random.default_rng([*turn, zlib.crc32(name.encode())]).standard_normal(count)
         judge_set = self.round // self.world.set_rounds
         middle = LATENT * (policy.under(judge_set) - self.base.under(judge_set))
         return np.asarray(ndtr(middle + math.sqrt(SHARED) * prompts + math.sqrt(1.0 - SHARED) * own))
@@ -136,8 +147,9 @@ class Game:
         """Feed a duel the round's prompts, as the stepper would."""
         terms = replace(self.world.terms, alpha=bout.alpha)
         count = terms.max + terms.gain
-        challenger = self.scores(bout.entry.hotkey, bout.entry.policy, count)
-        champion = self.scores("champion", self.champion, count)
+        owner = owner_of(bout.entry.hotkey)
+        challenger = self.scores(owner, bout.entry.hotkey, bout.entry.policy, count)
+        champion = self.scores(owner, "champion", self.champion, count)
         d = challenger - champion
         before = sum(map(len, bout.test))
         for rows in (min(FIRST_CHUNK, terms.max), terms.max):

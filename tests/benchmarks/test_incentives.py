@@ -38,13 +38,13 @@ def test_a_duel_of_the_game_ends_as_the_stepper_ends_it(quality):
     kinds = set()
     for seed in range(6):
         game = Game(World(terms=DEMO), [Idle()], seed)
-        bout = Bout(Entry(Hotkey("a"), Policy(quality)), (0, 0), alpha=0.01)
+        bout = Bout(Entry(Hotkey("a-0"), Policy(quality)), (0, 0), alpha=0.01)
         terms, rounds = replace(DEMO, alpha=0.01), []
         for game.round in range(DEMO.carried_rounds + 1):
             count = DEMO.max + DEMO.gain
             rows = zip(
-                (game.scores("a", Policy(quality), count)).tolist(),
-                game.scores("champion", game.champion, count).tolist(),
+                game.scores("a", "a-0", Policy(quality), count).tolist(),
+                game.scores("a", "champion", game.champion, count).tolist(),
                 strict=True,
             )
             drawn = Block.split(
@@ -53,6 +53,7 @@ def test_a_duel_of_the_game_ends_as_the_stepper_ends_it(quality):
             )
             step = decide(terms, [*rounds, drawn])
             ending = game.duel(bout)
+            game.turns["a"] += 1
             kinds.add(ending.kind)
             if not isinstance(step, Carry):
                 break
