@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +211,18 @@ def test_without_keys_or_a_bucket_nothing_is_uploaded(place: Any, base: Path, ma
         _open(place, keys=False).prepare(base, manifest)
     with pytest.raises(AgonError, match="store_denied"):
         _open(place, s3_bucket="missing").publish(base, manifest)
+
+
+def test_only_writing_needs_the_extra(
+    place: Any, base: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _open(place).publish(base, manifest)
+    monkeypatch.setitem(sys.modules, "botocore", None)
+    assert _open(place).read("manifest.json", limit_bytes=10**6)
+    monkeypatch.setattr("shared.checkpoints.stores.s3.find_spec", lambda name: None)
+    with pytest.raises(AgonError) as caught:
+        _open(place).publish(base, manifest)
+    assert (caught.value.code, "agon[s3]" in caught.value.help) == ("store_denied", True)
 
 
 @pytest.mark.parametrize(
