@@ -8,6 +8,7 @@ follows the position rather than the answer gives a tie. Where the server fails 
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from enum import StrEnum
 from types import TracebackType
@@ -79,6 +80,7 @@ class PairwiseJudge:
         self._model = model
         self._instruction = INSTRUCTION.format(criterion=criterion)
         self._attempts = attempts
+        self._timeout_s = timeout_s
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         try:
             self._client = httpx2.Client(timeout=timeout_s, headers=headers, follow_redirects=False)
@@ -135,16 +137,16 @@ class PairwiseJudge:
 
     def _post(self, request: dict[str, Any]) -> bytes:
         """The body of one answer with status 200."""
-        data = b""
+        data, end_s = b"", time.monotonic() + self._timeout_s
         try:
             with self._client.stream("POST", self._place, json=request) as response:
                 status = response.status_code
                 for chunk in response.iter_bytes():
                     data += chunk
                     if len(data) > ANSWER_LIMIT_BYTES:
-                        raise AgonError(
-                            "judge_unclear", f"the judge sent more than {ANSWER_LIMIT_BYTES} bytes"
-                        )
+                        raise AgonError("judge_unclear", f"the judge sent over {ANSWER_LIMIT_BYTES} bytes")
+                    if time.monotonic() > end_s:  # the client's own limit is one for each read
+                        raise TransientError("judge_unreachable", f"{self._place} answers too slowly")
         except (httpx2.HTTPError, httpx2.StreamError) as error:
             message = f"no answer from {self._place}: {type(error).__name__}"
             raise TransientError("judge_unreachable", message) from error

@@ -161,6 +161,13 @@ def test_pairs_without_an_answer_count_nowhere(server: JudgeServer) -> None:
     assert caught.value.code == "judge_unclear"
 
 
+def test_a_refusal_ends_the_measurement_at_once(server: JudgeServer) -> None:
+    with PairwiseJudge(server.url, "tiny") as judge, pytest.raises(AgonError) as caught:
+        measure_pairwise(judge, PAIRS * 10, parallel=2)
+    assert caught.value.code == "judge_refused"
+    assert len(server.asked) < len(PAIRS)
+
+
 def test_the_command_measures_a_model_and_reads_its_key_from_a_file(
     server: JudgeServer, tmp_path: Path
 ) -> None:
