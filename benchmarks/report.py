@@ -1,7 +1,7 @@
-"""Writes what benchmarks print into `docs/statistics.md`, between their markers.
+"""Writes what benchmarks print into the pages in docs/, between their markers.
 
-`python benchmarks/report.py [NAME ...]` runs the named benchmarks, or all that the page has a marker for,
-with their default runs. Nothing else in the page is touched.
+`python benchmarks/report.py [NAME ...]` runs the named benchmarks, or all that a page has a marker for,
+with their default runs. Nothing else in a page is touched.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "statistics.md"
+PAGES = ROOT / "docs"
 REGION = re.compile(
     r"<!-- printed by: (?P<script>benchmarks/\w+\.py) -->\n(?P<tables>.*?)<!-- end -->", re.DOTALL
 )
@@ -39,16 +39,19 @@ def replaced(page: str, script: str, tables: str) -> str:
 
 
 def main() -> None:
-    """Run the benchmarks and rewrite the page after each."""
+    """Run the benchmarks and rewrite their page after each."""
     wanted = set(sys.argv[1:])
-    for found in REGION.finditer(PAGE.read_text(encoding="utf-8")):
-        script = found["script"]
-        if wanted and Path(script).stem not in wanted:
-            continue
-        tables = printed(ROOT / script)
-        scratch = PAGE.with_suffix(".new")
-        scratch.write_text(replaced(PAGE.read_text(encoding="utf-8"), script, tables), encoding="utf-8")
-        scratch.rename(PAGE)
+    for page in sorted(PAGES.glob("*.md")):
+        for found in REGION.finditer(page.read_text(encoding="utf-8")):
+            if not wanted or Path(found["script"]).stem in wanted:
+                _rewrite(page, found["script"])
+
+
+def _rewrite(page: Path, script: str) -> None:
+    tables = printed(ROOT / script)
+    scratch = page.with_suffix(".new")
+    scratch.write_text(replaced(page.read_text(encoding="utf-8"), script, tables), encoding="utf-8")
+    scratch.rename(page)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,12 @@ import pytest
 from benchmarks.duels import CHALLENGERS, TERMS, rows_by_round
 from benchmarks.quick import Ending, Stream, decided, finish
 from benchmarks.reign import ATTACKS, HONEST, Attack, reign
-from benchmarks.report import PAGE, REGION, printed, replaced
+from benchmarks.report import PAGES, REGION, printed, replaced
 from benchmarks.simulation import DEMO, Planned, draw
 from benchmarks.tilting import GRID, crossing_probabilities, null_law
 
 ROOT = Path(__file__).parents[2]
+PAGE = PAGES / "statistics.md"
 MARKED = [found["script"] for found in REGION.finditer(PAGE.read_text(encoding="utf-8"))]
 
 
