@@ -6,6 +6,7 @@ a challenger by the miner's recipe) and keeps it in the cache. With `tiny` all m
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ import shared.competitions
 from scripts import demo_parts
 from shared.checkpoints.bundle import Bundle, load_bundle
 from shared.competition import read_rules
+from shared.errors import AgonError
 from shared.evaluation.base import DEFAULT_BASE, DEFAULT_TRUNK, fetch_base, fetch_trunk
 from shared.evaluation.children import SampleJob
 from shared.evaluation.hf import Policy
@@ -63,6 +65,8 @@ def open_arena(*, tiny: bool) -> Arena:
     """The benchmarks' competition, from the cache or built now (minutes, and one download)."""
     cache = Settings.load().cache
     target = cache / f"benchmark-{'tiny' if tiny else '135m'}-{LAYOUT}"
+    if target.is_dir() and not _is_current(target):
+        shutil.rmtree(target)
     if not target.is_dir():
         cache.mkdir(parents=True, exist_ok=True)
         # what trainers print is no part of a benchmark's tables
@@ -73,6 +77,17 @@ def open_arena(*, tiny: bool) -> Arena:
             _build(Path(scratch) / "made", cache, tiny=tiny)
             (Path(scratch) / "made").rename(target)
     return Arena.at(target / "bundle", target / "challenger")
+
+
+def _is_current(target: Path) -> bool:
+    """Whether this version can read what an earlier one may have built."""
+    try:
+        load_bundle(target / "bundle")
+    except AgonError as error:
+        if error.code != "bundle_damaged":
+            raise
+        return False
+    return True
 
 
 def _build(target: Path, cache: Path, *, tiny: bool) -> None:

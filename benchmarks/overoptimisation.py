@@ -1,7 +1,7 @@
 """Over-optimises against the proxy on purpose, and prints what the held-out judge and Agon make of it.
 
 `python benchmarks/overoptimisation.py [--tiny] [--json FILE] [--figure FILE]`: best-of-n on the base's own
-answers, then policy gradient on the proxy alone; the forms of Gao et al. are fitted to both. With
+answers, then DPO on the proxy's opinion alone; the forms of Gao et al. are fitted to both. With
 `--from FILE` it prints a stored run again. Seeds are fixed.
 """
 
@@ -29,12 +29,15 @@ from benchmarks.optimised import (
     store,
 )
 from benchmarks.overoptimisation_figure import Panel, draw_figure
-from benchmarks.proxy_training import ProxyMiner
+from benchmarks.proxy_training import ProxyMiner, Recipe
 from benchmarks.simulation import Floats, print_table
 from shared.checkpoints.bundle import read_prompts
 from shared.scoring import JUDGED
 
 RESAMPLES = 1000
+
+
+RECIPE = Recipe(prompts=40, samples=8, pairs=8, learning_rate=1e-4)
 
 
 @dataclass(frozen=True)
@@ -43,15 +46,18 @@ class Effort:
 
     prompts: int = 24
     best_of: int = 64
-    train_prompts: int = 6
-    """Per step, each with a group of answers."""
-    checkpoints: tuple[int, ...] = (1, 2, 4, 6, 8, 10, 12)
+    recipe: Recipe = RECIPE
+    checkpoints: tuple[int, ...] = (2, 4, 6, 9, 12, 16, 20)
     """Steps after which the policy is measured."""
     samples: int = 2
-    learning_rate: float = 1e-4
 
 
-TINY = Effort(prompts=8, best_of=8, train_prompts=4, checkpoints=(1, 2, 4), samples=2, learning_rate=3e-3)
+TINY = Effort(
+    prompts=8,
+    best_of=8,
+    recipe=Recipe(prompts=8, samples=4, pairs=4, learning_rate=3e-3),
+    checkpoints=(1, 2, 4),
+)
 
 
 def run(
@@ -68,12 +74,9 @@ def run(
     base = measurer.answers(measurer.base, effort.best_of)
     runs = {"best-of-n": best_of_points(base), "rl": [policy_point("0", base, base)]}
     public = [p for p in read_prompts(arena.bundle.public / "prompts.jsonl") if p.slice == part.name]
-    miner = ProxyMiner(
-        arena.bundle.base, measurer.proxy, rules.sampling, public, learning_rate=effort.learning_rate
-    )
+    miner = ProxyMiner(arena.bundle.base, measurer.proxy, rules.sampling, public, effort.recipe)
     for step in range(1, effort.checkpoints[-1] + 1):
-        reward = miner.step(effort.train_prompts)
-        print(f"step {step}: mean proxy reward {reward:+.3f}", file=sys.stderr, flush=True)
+        print(f"step {step}: loss {miner.step():.3f}", file=sys.stderr, flush=True)
         if step in effort.checkpoints:
             runs["rl"].append(policy_point(str(step), base, measurer.answers(miner.policy, effort.samples)))
             keep(runs)
@@ -91,7 +94,7 @@ def show_points(form: Form, points: Sequence[Point], kl_budget: float) -> None:
             _with_error(point.d), f"{point.tokens:.1f}", closed,
             "over" if kl > kl_budget else "", f"{gap.lower:+.2f}", "rings" if gap.alarm else "",
         ])  # fmt: skip
-    name = {"best-of-n": "Best of n by the proxy", "rl": "Policy gradient on the proxy alone"}[form]
+    name = {"best-of-n": "Best of n by the proxy", "rl": "DPO on the proxy alone"}[form]
     print_table(
         f"{name} ({len(points[0].proxy)} prompts; rises in sd of the base's rewards; +- 1 standard error)",
         ["n" if form == "best-of-n" else "step", "KL, nats", "proxy", "held-out", "d", "tokens",

@@ -14,7 +14,7 @@ from benchmarks.gao import Curve
 from benchmarks.simulation import Floats
 
 COLOURS = {"proxy": "#b45309", "held-out": "#1d4ed8"}
-TITLES = {"best-of-n": "best of n by the proxy", "rl": "policy gradient on the proxy"}
+TITLES = {"best-of-n": "best of n by the proxy", "rl": "DPO on the proxy alone"}
 
 Panel = tuple[str, Floats, dict[str, Floats], dict[str, Curve], Sequence[bool]]
 """Form, sqrt(KL) of each point, rises by judge, fitted curves by judge, and whether the alarm rings."""

@@ -1,12 +1,13 @@
-"""A miner who over-optimises on purpose: policy gradient on the proxy judge's reward and nothing else.
+"""A miner who over-optimises on purpose: DPO on the proxy judge's opinion and nothing else.
 
-No gate, no verifier, no pull back to the base. The last third of the layers is trained, by a
-group-normalised policy gradient (Shao et al. 2024, GRPO, without clipping: one step per draw).
+The base's answers that the proxy likes best are set against those it likes least, again and again: no
+gate, no verifier, no early stop. The last third of the layers is trained (Rafailov et al. 2023, DPO).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,77 +18,107 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from shared.evaluation.children import SampleJob
 from shared.evaluation.hf import Policy
 from shared.evaluation.prompts import sample_seed
-from shared.evaluation.sampler import Drawn, Request, sample
+from shared.evaluation.sampler import Request, sample
 from shared.judging.reward_model import RewardModel
 from shared.models.competition import Sampling
 from shared.models.prompt import Prompt
 from shared.models.wire import digest_of
 
-GROUP = 4
-"""Answers to a prompt; their mean is the baseline."""
-MICRO_BATCH = 16
+SEED = digest_of({"proxy miner": 0})
+PULL = 0.1
+"""DPO's beta."""
 CLIP_NORM = 1.0
+
+Ids = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How much the miner draws and how hard it pushes."""
+
+    prompts: int
+    samples: int
+    pairs: int
+    """In every step."""
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two answers to one prompt, as the proxy sees them, with log p(best) - log p(worst) under the base."""
+
+    prompt: Ids
+    best: Ids
+    worst: Ids
+    base_margin: float
 
 
 class ProxyMiner:
-    """A policy in training, its optimiser and the judge that it trains against."""
+    """A policy in training, its pairs and its optimiser."""
 
     def __init__(
-        self, base: Path, judge: RewardModel, rules: Sampling, prompts: Sequence[Prompt], learning_rate: float
+        self, base: Path, judge: RewardModel, rules: Sampling, prompts: Sequence[Prompt], recipe: Recipe
     ) -> None:
         self._model: Any = AutoModelForCausalLM.from_pretrained(
             base, dtype=torch.float32, local_files_only=True
         )
         self._tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True)
-        self._judge, self._rules, self._prompts = judge, rules, prompts
+        self._rules, self._recipe, self._steps = rules, recipe, 0
         layers = self._model.model.layers
         self._model.eval().requires_grad_(False)
+        self._pairs = self._rank(judge, prompts[: recipe.prompts])
         self._trained = [p for layer in layers[2 * len(layers) // 3 :] for p in layer.parameters()]
         for parameter in self._trained:
             parameter.requires_grad_(True)
-        self._optimizer = torch.optim.Adam(self._trained, lr=learning_rate)
-        self._steps = 0
+        self._optimizer = torch.optim.Adam(self._trained, lr=recipe.learning_rate)
 
     @property
     def policy(self) -> Policy:
         """The policy as it is now; made anew, because a policy keeps the cache of its shared prefix."""
         return Policy(self._model, self._tokenizer)
 
-    def step(self, count: int) -> float:
-        """One update on the next `count` prompts; returns the mean proxy reward of what it drew."""
-        turns = range(self._steps * count, (self._steps + 1) * count)
-        chosen = [self._prompts[turn % len(self._prompts)] for turn in turns]
-        seed = digest_of({"proxy miner": self._steps})
-        asked = [prompt for prompt in chosen for _ in range(GROUP)]
-        jobs = [SampleJob(p.text, sample_seed(seed, p.id, i)) for p in chosen for i in range(GROUP)]
-        policy = self.policy
-        ids = [policy.render(job.text, self._rules.limits.prompt_tokens) for job in jobs]
-        drawn = sample(policy, [Request(i, job.seed) for i, job in zip(ids, jobs, strict=True)], self._rules)
-        texts = [policy.text(row.token_ids[:-1] if row.finished else row.token_ids) for row in drawn]
-        rewards = torch.tensor(self._judge.reward([(p.text, t) for p, t in zip(asked, texts, strict=True)]))
+    def step(self) -> float:
+        """One update on the next pairs; returns its loss."""
+        turns = range(self._steps * self._recipe.pairs, (self._steps + 1) * self._recipe.pairs)
+        chosen = [self._pairs[turn % len(self._pairs)] for turn in turns]
+        base = torch.tensor([pair.base_margin for pair in chosen])
         self._optimizer.zero_grad()
-        self._backward(ids, drawn, advantages(rewards))
+        # -log sigmoid(beta (policy's margin - base's margin))
+        loss = -torch.nn.functional.logsigmoid(PULL * (self._margins(chosen) - base)).mean()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._trained, CLIP_NORM)
         self._optimizer.step()
         self._steps += 1
-        return float(rewards.mean())
+        return float(loss)
 
-    def _backward(self, ids: Sequence[tuple[int, ...]], drawn: Sequence[Drawn], gains: Tensor) -> None:
-        """Gradient of -mean_i A_i sum_t log p(y_t), in small batches."""
-        for start in range(0, len(ids), MICRO_BATCH):
-            part = slice(start, start + MICRO_BATCH)
-            answers = [row.token_ids for row in drawn[part]]
-            loss = torch.zeros(())
-            for logits, answer, gain in zip(
-                self.policy.read(ids[part], answers), answers, gains[part], strict=True
-            ):
-                chosen = torch.log_softmax(logits / self._rules.temperature, -1)
-                loss = loss - gain * chosen.gather(1, torch.tensor(answer)[:, None]).sum() / len(ids)
-            loss.backward()  # type: ignore[no-untyped-call]
+    def _rank(self, judge: RewardModel, prompts: Sequence[Prompt]) -> list[Pair]:
+        """The base's best and worst answer to every prompt, by the proxy alone."""
+        policy, count = self.policy, self._recipe.samples
+        jobs = [SampleJob(p.text, sample_seed(SEED, p.id, index)) for p in prompts for index in range(count)]
+        ids = [policy.render(job.text, self._rules.limits.prompt_tokens) for job in jobs]
+        drawn = sample(policy, [Request(i, job.seed) for i, job in zip(ids, jobs, strict=True)], self._rules)
+        texts = [policy.text(row.token_ids[:-1] if row.finished else row.token_ids) for row in drawn]
+        rewards = judge.reward([(job.text, text) for job, text in zip(jobs, texts, strict=True)])
+        pairs = []
+        for start in range(0, len(jobs), count):
+            group = sorted(range(start, start + count), key=lambda index: rewards[index])
+            worst, best = drawn[group[0]], drawn[group[-1]]
+            pairs.append(Pair(ids[start], best.token_ids, worst.token_ids, 0.0))
+        with torch.no_grad():
+            margins = [float(self._margins([pair])[0]) for pair in pairs]
+        return [
+            Pair(pair.prompt, pair.best, pair.worst, margin)
+            for pair, margin in zip(pairs, margins, strict=True)
+        ]
 
-
-def advantages(rewards: Tensor) -> Tensor:
-    """Rewards in groups of `GROUP`, less their group's mean, over their group's sd."""
-    groups = rewards.reshape(-1, GROUP)
-    spread = groups.std(dim=1, keepdim=True).clamp(min=1e-6)
-    return ((groups - groups.mean(dim=1, keepdim=True)) / spread).reshape(-1)
+    def _margins(self, pairs: Sequence[Pair]) -> Tensor:
+        """log p(best) - log p(worst) of every pair, at the sampling temperature."""
+        answers = [answer for pair in pairs for answer in (pair.best, pair.worst)]
+        logits = self.policy.read([pair.prompt for pair in pairs for _ in range(2)], answers)
+        sums = [
+            torch.log_softmax(row / self._rules.temperature, -1)
+            .gather(1, torch.tensor(answer)[:, None])
+            .sum()
+            for row, answer in zip(logits, answers, strict=True)
+        ]
+        return torch.stack(sums[0::2]) - torch.stack(sums[1::2])

@@ -30,6 +30,7 @@ log = structlog.get_logger()
 PROXY = JudgeName("proxy")
 WATCHED_ROWS = 64
 """Judged rows that the gap is measured on, the newest of the duel."""
+PROXY_TIMEOUT_S = 600.0
 SHOWN_DIGITS = 2
 """Finer, and a row more or less would tell its scores."""
 
@@ -47,7 +48,8 @@ async def watch(house: House, duel: DuelRecord) -> Gap | None:
     logs = house.settings.state / "logs"
     try:
         # opened for one duel: a second judge in memory all the time would cost more than its start
-        with closing(JudgeChild({PROXY: proxy}, log=logs / "proxy.log")) as child:
+        proxy_child = JudgeChild({PROXY: proxy}, log=logs / "proxy.log", timeout_s=PROXY_TIMEOUT_S)
+        with closing(proxy_child) as child:
             gap = await asyncio.to_thread(gap_of, rows, texts, child)
     except AgonError as error:
         log.warning("gap not measured", duel=duel.id, code=error.code, error=error.message)

@@ -9,10 +9,14 @@ import pytest
 from benchmarks import overoptimisation, variance
 from benchmarks.arena import Arena
 from benchmarks.optimised import restore, store
+from benchmarks.proxy_training import Recipe
 from shared.checkpoints.bundle import Bundle
 
 EFFORT = overoptimisation.Effort(
-    prompts=3, best_of=4, train_prompts=2, checkpoints=(1, 2), samples=2, learning_rate=3e-3
+    prompts=3,
+    best_of=4,
+    recipe=Recipe(prompts=4, samples=4, pairs=2, learning_rate=3e-3),
+    checkpoints=(1, 2),
 )
 
 
