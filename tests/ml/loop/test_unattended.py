@@ -7,8 +7,11 @@ tiny, and blocks are made by the test.
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import shutil
 import socket
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -28,7 +31,7 @@ from miner.run.state import RunState
 from shared.chain.connect import connect
 from shared.chain.records import RAO
 from shared.chain.wallets import hotkey_of
-from shared.checkpoints.bundle import write_public_copy
+from shared.checkpoints.bundle import read_prompts, write_public_copy
 from validator.api.app import create_app
 from validator.ledger.tables import Submission
 from validator.loop import run_once
@@ -143,3 +146,49 @@ async def commitment(arena: Any, role: str) -> Any:
     hotkey = hotkey_of(bt.Wallet(role, "fresh", str(arena.root / "wallets")))
     async with connect(arena.settings) as chain:
         return await chain.commitment_of(arena.netuid, hotkey)
+
+
+def test_the_command_dethrones_the_base_with_a_recipe(arena: Any, tiny_judge: Path, tmp_path: Path) -> None:
+    """`agon-miner run --recipe sft` as a process of its own, with all that it starts."""
+    miner = new_miner(arena, tiny_judge, "first")
+    rows = [
+        {"prompt": prompt.text, "completion": f"A {prompt.id.rsplit('-', 1)[1]} is a good thing to have."}
+        for prompt in read_prompts(miner.bundle / "public" / "prompts.jsonl")
+    ]
+    (tmp_path / "chats.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = tmp_path / "sft.toml"
+    settings = ("learning_rate = 2e-3", "threads = 1", "lora_rank = 0", "epochs = 5", "batch = 16")
+    config.write_text("\n".join([f'chats = "{tmp_path / "chats.jsonl"}"', *settings]))
+    env = {
+        "BT_NETWORK": "embedded",
+        "BT_WALLET": miner.wallet,
+        "BT_WALLET_HOTKEY": miner.wallet_hotkey,
+        "BT_WALLET_PATH": str(miner.wallet_path),
+        "AGON_LOCALNET": str(miner.localnet),
+        "AGON_NETUID": str(miner.netuid),
+        "AGON_STATE": str(miner.state),
+        "AGON_STORE": str(miner.store),
+        "AGON_BUNDLE": str(miner.bundle),
+    }
+    line = ["run", "--recipe", "sft", "--config", str(config), "--max-cost", "1", "--attempts", "1", "--json"]
+
+    async def play() -> tuple[int | None, bytes]:
+        async with validating(arena):
+            with serving(arena.settings.ledger_url) as api:
+                child = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-c", "from miner.cli import app; app()", *line, "--api", api),
+                    *("--poll", "1"),
+                    env={**os.environ, **env},
+                    stdout=asyncio.subprocess.PIPE,
+                )
+                printed, _ = await child.communicate()
+        return child.returncode, printed
+
+    code, printed = asyncio.run(play())
+    assert code == 0, printed
+    state = RunState.model_validate_json(printed)
+    assert (state.crowns, state.ended, state.step) == (1, 1, "watching"), state
+    made = miner.state / "run" / "attempts" / "0001" / "checkpoint"
+    report = json.loads((made / "report.json").read_bytes())
+    assert report["recipe"] == "sft"
+    assert 0 < state.spent_rao <= RAO
