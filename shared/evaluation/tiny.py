@@ -46,14 +46,15 @@ PROMPTS = 512
 """Prompts of each slice that the policy is trained on."""
 
 
-def build_tiny_policy(seed: int, target: Path) -> None:
+def build_tiny_policy(seed: int, target: Path, chats: Sequence[tuple[str, str]] = ()) -> None:
     """Write a two-layer Llama with hidden size 64, its tokenizer and chat template to `target`.
 
-    About 170,000 weights, trained for some ten seconds on one thread.
+    About 170,000 weights, trained for some ten seconds on one thread: on `chats`, pairs of prompt and
+    answer, or on the demo's prompts when there are none.
     """
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    chats = list(_chats(load_prompt_source(), random.Random(seed)))
+    chats = chats or list(_chats(load_prompt_source(), random.Random(seed)))
     tokenizer = _train_tokenizer([f"{prompt} {answer}" for prompt, answer in chats])
     with _deterministic(seed):
         config = LlamaConfig(
