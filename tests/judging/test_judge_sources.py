@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,6 +53,20 @@ def test_a_place_is_downloaded_and_each_place_gives_its_own(tmp_path: Path, sett
     assert fetch_judge(f"file:one#{digest}", settings) == found
     with pytest.raises(AgonError) as caught:
         fetch_judge(f"file:two#{'sha256:' + '0' * 64}", settings)
+    assert caught.value.code == "judge_unavailable"
+
+
+def test_a_judge_on_the_hub_is_downloaded_whole(hub: Any, tmp_path: Path) -> None:
+    judge = make_judge(tmp_path / "judge")
+    owner = Settings.load(network="embedded", hf_endpoint=hub.url, hf_token="hf_test")
+    store, manifest = open_store(parse_locator("hf://org/judge"), owner), build_manifest(judge)
+    store.prepare(judge, manifest)
+    store.publish(judge, manifest)
+    reader = Settings.load(network="embedded", hf_endpoint=hub.url, cache=tmp_path / "cache")
+    for source in ("hf://org/judge", f"hf://org/judge#{manifest.digest}"):
+        assert build_manifest(fetch_judge(source, reader)) == manifest
+    with pytest.raises(AgonError) as caught:
+        fetch_judge("hf://org/absent", reader)
     assert caught.value.code == "judge_unavailable"
 
 
