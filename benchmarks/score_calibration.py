@@ -89,7 +89,7 @@ def make_judge(home: Path, name: str, seed: int) -> Path:
         thing = source.words.with_article(prompt.id.rsplit("-", 1)[1])
         opener = rng.choice(OPENERS).format(thing=thing, Thing=thing[0].upper() + thing[1:])
         answers.append(Answer(prompt.text, opener))
-    recipe = JudgeRecipe(frozen_trunk=False, epochs=2, learning_rate=2e-3)
+    recipe = JudgeRecipe(epochs=2, learning_rate=2e-3)
     return train_judge(home / f"trunk-{name}", corrupt(answers, MIXES[name], seed), home / name, seed, recipe)
 
 

@@ -94,7 +94,7 @@ def tiny_judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
     mix = CorruptionMix(
         weights={"looped": 1, "padded": 2}, kept=(0.5, 0.9), loop_words=(3, 6), filler=FOLLOWERS
     )
-    recipe = JudgeRecipe(frozen_trunk=False, epochs=2, learning_rate=2e-3)
+    recipe = JudgeRecipe(epochs=2, learning_rate=2e-3)
     return train_judge(home / "trunk", corrupt(answers, mix, 3), home / "judge", 3, recipe)
 
 
