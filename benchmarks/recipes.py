@@ -1,8 +1,8 @@
 """Prints what each recipe gains, costs and moves at an equal budget of drawn tokens, over three seeds.
 
-`python benchmarks/recipes.py [--tiny] [--seeds N] [--prompts N] [--held-out N]`. Real models run `sft`,
-`dpo` and `raft`; with `tiny` all recipes of policies run. The gain is the recipe's own objective on prompts
-that it never saw, not a held-out judge's verdict.
+`python benchmarks/recipes.py [--tiny] [--seeds N] [--prompts N] [--held-out N] [--bundle DIR]`. Real models
+run `sft`, `dpo` and `raft`; with `tiny` all recipes of policies run. The gain is the recipe's own objective
+on prompts that it never saw, not a held-out judge's verdict.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from miner.train.recipes import find
 from miner.train.registry import split_prompts, train
 from miner.train.report import Gain
 from miner.train.task import TrainingTask, task_of
+from shared.checkpoints.bundle import load_bundle
 from shared.models.prompt import Prompt
 
 SAMPLES = 4
@@ -87,9 +88,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--prompts", type=int, default=24)
     parser.add_argument("--held-out", type=int, default=32)
     parser.add_argument("--recipes", nargs="*")
+    parser.add_argument("--bundle", type=Path, help="a competition of your own; its public part is enough")
     options = parser.parse_args(arguments)
-    arena = open_arena(tiny=options.tiny)
-    whole = task_of(arena.bundle)
+    found = options.bundle
+    bundle = load_bundle(found, public=True) if found else open_arena(tiny=options.tiny).bundle
+    whole = task_of(bundle)
     seen, held_out = split_prompts(whole.prompts, options.held_out)
     lab = Lab(replace(whole, prompts=seen), held_out, options.prompts, options.tiny)
     rows = []
@@ -98,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             places = [Path(scratch) / f"{name}-{seed}" for seed in range(options.seeds)]
             rows.append(_row(name, [_run(name, lab, place, seed) for seed, place in enumerate(places)]))
     print_table(
-        f"Recipes on {arena.bundle.rules.name}: {options.prompts} prompts, {options.seeds} seeds",
+        f"Recipes on {bundle.rules.name}: {options.prompts} prompts, {options.seeds} seeds",
         HEADER,
         rows,
     )

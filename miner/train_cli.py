@@ -80,15 +80,23 @@ def train(
     house = Settings.load(bundle=bundle, network=network, state=state)
     from miner.train.registry import train as run
     from miner.train.task import task_of
+    from miner.train.workspace import is_main
     from shared.checkpoints.bundle import load_bundle
 
     loaded = load_bundle(house.require_bundle(), public=True)
     parent = _parent(house, loaded, start, api, out if resume else None)
-    say(to_toml(read))
-    report = run(recipe, task_of(loaded, parent), read, out, resume=resume, talk=say)
+    talk = say if is_main() else _say_nothing
+    talk(to_toml(read))
+    report = run(recipe, task_of(loaded, parent), read, out, resume=resume, talk=talk)
+    if not is_main():
+        return
     _show(report, found.makes == "policy", as_json=as_json)
     if start == "champion" and api:
         _warn_of_a_new_champion(api, report)
+
+
+def _say_nothing(_: str) -> None:
+    """What a process says that is not the first of its run."""
 
 
 def _parent(

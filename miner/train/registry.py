@@ -78,6 +78,7 @@ def train(
         raise
     report = _report(identity, outcome, space, target, time.monotonic() - began)
     report = report.model_copy(update={"held_out": gain, "kl": kl})
+    meet()  # all have read what is about to be moved
     if is_main():
         write_beside(outcome.result, chosen, config, identity, report)
         draw_and_log(space, outcome.result)

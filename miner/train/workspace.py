@@ -40,18 +40,18 @@ class Workspace:
         the way and `resume` was not asked for.
         """
         recorded = self.root / IDENTITY_NAME
-        if recorded.is_file() and not resume:
-            raise AgonError(
-                "usage",
-                f"{self.root} holds an unfinished run",
-                help="go on with --resume, or delete that directory to start anew",
-            )
-        if recorded.is_file():
-            require_same(json.loads(recorded.read_bytes()), identity)
-        elif is_main():
-            self.root.mkdir(parents=True, exist_ok=True)
-            write_whole(recorded, json.dumps(identity, indent=2, sort_keys=True).encode())
+        if is_main():
+            if recorded.is_file() and not resume:
+                raise AgonError(
+                    "usage",
+                    f"{self.root} holds an unfinished run",
+                    help="go on with --resume, or delete that directory to start anew",
+                )
+            if not recorded.is_file():
+                self.root.mkdir(parents=True, exist_ok=True)
+                write_whole(recorded, json.dumps(identity, indent=2, sort_keys=True).encode())
         meet()
+        require_same(json.loads(recorded.read_bytes()), identity)
 
     def file(self, name: str, make: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
         """Rows of the stage file `name`: as made before the interruption, or made now by one process."""
@@ -108,6 +108,7 @@ def is_main() -> bool:
 def meet() -> None:
     """Wait for the other processes of the run, if there are any."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        import torch
         from accelerate import PartialState
 
-        PartialState().wait_for_everyone()
+        PartialState(cpu=not torch.cuda.is_available()).wait_for_everyone()

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from peft import LoraConfig, get_peft_model
 from safetensors import safe_open
 
 from miner.train.answers import Answer, fit_frame
@@ -14,6 +16,7 @@ from miner.train.dpo import DpoConfig, best_and_worst
 from miner.train.measure import measure
 from miner.train.registry import train
 from miner.train.task import TrainingTask
+from miner.train.trainer import load_policy_model
 from shared.errors import AgonError
 from shared.models.prompt import Prompt
 from shared.types import PromptId, SliceName
@@ -64,6 +67,20 @@ def test_a_checkpoint_has_the_tensors_of_the_base(task: TrainingTask, tmp_path: 
         "training.jsonl",
     }
     assert {path.name for path in tmp_path.iterdir()} == {"out"}
+
+
+def test_merging_an_adapter_changes_no_answer(task: TrainingTask, tmp_path: Path) -> None:
+    """The merged weights give the logits of base plus adapter, to the last bits of float32."""
+    model = load_policy_model(task.base, None)
+    settings = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", init_lora_weights=False)
+    wrapped = get_peft_model(model, settings)
+    ids = torch.arange(3, 43).reshape(2, 20)
+    with torch.inference_mode():
+        before = wrapped(input_ids=ids).logits
+        wrapped.merge_and_unload().save_pretrained(tmp_path / "merged")
+        after = load_policy_model(task.base, tmp_path / "merged")(input_ids=ids).logits
+        assert not torch.allclose(before, load_policy_model(task.base, None)(input_ids=ids).logits, atol=0.1)
+    assert torch.allclose(before, after, rtol=1e-4, atol=1e-4)
 
 
 def test_pairs_need_a_sound_best_and_a_clear_margin(task: TrainingTask) -> None:

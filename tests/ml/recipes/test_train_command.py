@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
+import sysconfig
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -78,6 +82,26 @@ def test_a_trained_checkpoint_passes_the_check_and_carries_its_lineage(bundle: P
         "train", "-r", "raft", "--bundle", bundle, "--from", out, "--out", tmp_path / "b", "--seed", "x"
     )
     assert second.exit_code == 2, "a wrong setting is a usage error"
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_checkpoint(bundle: Path, tmp_path: Path) -> None:
+    """What `accelerate launch` does on several devices, on two CPU processes: half the steps, one result."""
+    miner = Path(sysconfig.get_path("scripts")) / "agon-miner"
+    ended = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", miner),
+            *("train", "-r", "grpo", "--bundle", bundle, "--out", tmp_path / "out", "--prompts", "12"),
+            *("--threads", "1", "--json"),
+        ],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr[-4000:]
+    assert json.loads(ended.stdout)["steps"] == 12 * 8 // (16 * 2)
+    assert {path.name for path in tmp_path.iterdir()} == {"bundle", "out"}
 
 
 @pytest.mark.parametrize(
