@@ -236,20 +236,21 @@ def spoil() -> Callable[[Path], None]:
 
 @dataclass(frozen=True)
 class Served:
-    """A validator's API of canned answers: (status, document) by path."""
+    """A validator's API of canned answers: (status, document) by path, or a function that gives them."""
 
     url: str
-    answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    answers: dict[str, Any] = field(default_factory=dict)
 
 
 @pytest.fixture
 def api() -> Iterator[Served]:
     """A server that answers 404 `not_found` until a test says otherwise."""
-    answers: dict[str, tuple[int, Any]] = {}
+    answers: dict[str, Any] = {}
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status, document = answers.get(self.path, (404, {"code": "not_found", "message": "no"}))
+            found = answers.get(self.path, (404, {"code": "not_found", "message": "no"}))
+            status, document = found() if callable(found) else found
             body = document if isinstance(document, bytes) else json.dumps(document).encode()
             self.send_response(status)
             self.end_headers()
