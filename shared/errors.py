@@ -161,6 +161,7 @@ CODES: dict[str, CodeInfo] = {
     "training_failed": CodeInfo(
         Fault.USER, "lower the learning rate or check the data; the last good checkpoint is kept"
     ),
+    "extra_missing": CodeInfo(Fault.USER, "install Agon with its extra: pip install 'agon[train]'"),
     "out_of_memory": CodeInfo(
         Fault.USER, "lower --batch (and raise --accumulate to match) or --lora-rank, and start anew"
     ),

@@ -56,6 +56,14 @@ class DpoConfig(TrainConfig):
     """Longer chats of a file are cut here."""
 
 
+PLACEHOLDER = {
+    "prompt": [{"role": "user", "content": "a"}],
+    "chosen": [{"role": "assistant", "content": "b"}],
+    "rejected": [{"role": "assistant", "content": "c"}],
+}
+"""TRL renders a data set when a trainer is made; ours, which is tokens already, takes its place then."""
+
+
 @dataclass(frozen=True)
 class IdPair:
     """Token ids of a prompt, of the better answer to it and of the worse one."""
@@ -152,7 +160,7 @@ def dpo_trainer(parts: Parts, pairs: Sequence[IdPair], beta: float) -> Any:
         # without an adapter to switch off, TRL would load the base anew where training may start elsewhere
         ref_model=None if parts.adapter else copy.deepcopy(parts.model),
         args=DPOConfig(**parts.arguments, beta=beta, max_length=None),
-        train_dataset=Dataset.from_list([{"prompt": "a", "chosen": "b", "rejected": "c"}] * len(pairs)),
+        train_dataset=Dataset.from_list([PLACEHOLDER] * len(pairs)),
         processing_class=parts.tokenizer,
         peft_config=parts.adapter,
     )

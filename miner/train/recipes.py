@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Literal
 
 from miner.train.report import Outcome
@@ -41,12 +42,17 @@ PLACES: dict[str, tuple[str, str, str, Makes]] = {
     "pipeline": ("pipeline", "PipelineConfig", "run_pipeline", "policy"),
 }
 """Module, settings, function and product of each recipe."""
+EXTRA = ("trl", "peft", "accelerate", "datasets", "matplotlib")
+"""Packages of the extra `train`."""
 
 
 def find(name: str) -> Recipe:
-    """The recipe called `name`. Raises AgonError `usage` for an unknown one."""
+    """The recipe called `name`. Raises AgonError `usage` for an unknown one, `extra_missing`."""
     if name not in PLACES:
         raise AgonError("usage", f"no recipe is called {name!r}", help=f"recipes: {', '.join(PLACES)}")
     file, config, run, makes = PLACES[name]
+    missing = [package for package in EXTRA if find_spec(package) is None]
+    if missing:
+        raise AgonError("extra_missing", f"training needs {', '.join(missing)}")
     module = import_module(f"miner.train.{file}")
     return Recipe(name, getattr(module, config), getattr(module, run), makes)

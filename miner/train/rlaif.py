@@ -30,6 +30,7 @@ from shared.evaluation.hf import Policy, load_policy
 from shared.evaluation.sampler import Drawn, Request, sample
 from shared.judging.gates import is_text, loops
 from shared.judging.pairwise import Preference
+from shared.models.competition import Sampling
 
 DIALOGUE_TOKENS = 1024
 """Longest question about an answer."""
@@ -52,6 +53,8 @@ class RlaifConfig(TrainConfig):
     """Public prompts for each of the two stages, shared evenly by the slices."""
     samples: int = Field(default=4, ge=2, multiple_of=2)
     """Answers per prompt in the second stage, compared two by two."""
+    critique_tokens: int = Field(default=96, ge=8)
+    """Longest critique; revisions keep the competition's limit."""
     preferred_only: bool = True
     """Learn only revisions that the judge prefers: a small policy often revises for the worse."""
     epochs: int = Field(default=1, ge=1)
@@ -104,24 +107,28 @@ def _revise(
     space.talk(f"answering, criticising and revising {len(prompts)} prompts")
     answers = draw_answers(task, prompts, 1, seed=config.seed)
     policy = load_policy(task.base, task.start)
-    rules = [_principle(constitution, config.seed, prompt.id) for prompt in prompts]
+    chosen = [_principle(constitution, config.seed, prompt.id) for prompt in prompts]
 
     def ask(kind: str, fields: Sequence[dict[str, str]]) -> list[tuple[Drawn, str]]:
         questions = [QUESTIONS[kind].format(**row) for row in fields]
-        return _ask(task, policy, questions, sample_seed(config.seed, kind))
+        rules = task.sampling
+        if kind == "critique":
+            limits = rules.limits.model_copy(update={"new_tokens": config.critique_tokens})
+            rules = rules.model_copy(update={"limits": limits})
+        return _ask(policy, rules, questions, sample_seed(config.seed, kind))
 
     first = [
         {"prompt": answer.prompt.text, "answer": answer.text, "ask": rule.critique}
-        for answer, rule in zip(answers, rules, strict=True)
+        for answer, rule in zip(answers, chosen, strict=True)
     ]
     critiques = [text for _, text in ask("critique", first)]
     second = [
         {**row, "critique": critique, "ask": rule.revise}
-        for row, critique, rule in zip(first, critiques, rules, strict=True)
+        for row, critique, rule in zip(first, critiques, chosen, strict=True)
     ]
     rows = []
     for answer, rule, critique, (drawn, text) in zip(
-        answers, rules, critiques, ask("revision", second), strict=True
+        answers, chosen, critiques, ask("revision", second), strict=True
     ):
         sound = drawn.finished and is_text(text) and not loops(text) and text != answer.text
         better = sound and (
@@ -144,12 +151,12 @@ def _revise(
     return rows
 
 
-def _ask(task: TrainingTask, policy: Policy, questions: Sequence[str], seed: int) -> list[tuple[Drawn, str]]:
+def _ask(policy: Policy, rules: Sampling, questions: Sequence[str], seed: int) -> list[tuple[Drawn, str]]:
     requests = [
         Request(policy.render(question, DIALOGUE_TOKENS), sample_seed(seed, index))
         for index, question in enumerate(questions)
     ]
-    drawn = sample(policy, requests, task.sampling)
+    drawn = sample(policy, requests, rules)
     return [(row, policy.text(row.token_ids[:-1] if row.finished else row.token_ids)) for row in drawn]
 
 
