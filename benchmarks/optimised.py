@@ -133,10 +133,10 @@ def distances(points: Sequence[Point]) -> Floats:
 
 
 def store(runs: dict[str, list[Point]], path: Path) -> None:
-    """Write every point, arrays as lists."""
+    """Write every point, arrays as lists, to a millionth."""
 
     def plain(point: Point) -> dict[str, Any]:
-        return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in asdict(point).items()}
+        return {k: v.round(6).tolist() if isinstance(v, np.ndarray) else v for k, v in asdict(point).items()}
 
     path.write_text(json.dumps({name: [plain(p) for p in points] for name, points in runs.items()}))
 

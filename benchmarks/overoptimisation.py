@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.arena import Arena, open_arena
+from benchmarks.arena import RULES, Arena, open_arena
 from benchmarks.gao import Curve, Form, fit
 from benchmarks.optimised import (
     Measurer,
@@ -32,6 +32,7 @@ from benchmarks.overoptimisation_figure import Panel, draw_figure
 from benchmarks.proxy_training import ProxyMiner, Recipe
 from benchmarks.simulation import Floats, print_table
 from shared.checkpoints.bundle import read_prompts
+from shared.competition import read_rules
 from shared.scoring import JUDGED
 
 RESAMPLES = 1000
@@ -53,10 +54,11 @@ class Effort:
 
 
 TINY = Effort(
-    prompts=8,
-    best_of=8,
-    recipe=Recipe(prompts=8, samples=4, pairs=4, learning_rate=3e-3),
-    checkpoints=(1, 2, 4),
+    prompts=64,
+    best_of=64,
+    recipe=Recipe(prompts=128, samples=8, pairs=16, learning_rate=5e-4),
+    checkpoints=(1, 2, 4, 8, 12, 16, 24, 32, 48, 64),
+    samples=4,
 )
 
 
@@ -197,7 +199,6 @@ def main() -> None:
     parser.add_argument("--from", dest="stored", type=Path, help="print a stored run")
     parser.add_argument("--figure", type=Path, help="draw the curves to this SVG file")
     asked = parser.parse_args()
-    arena = open_arena(tiny=asked.tiny)
     sizes = {name: given for name in ("prompts", "best_of") if (given := getattr(asked, name))}
     effort = replace(TINY if asked.tiny else Effort(), **sizes)
 
@@ -205,8 +206,8 @@ def main() -> None:
         if asked.json:
             store(found, asked.json)
 
-    runs = restore(asked.stored) if asked.stored else run(arena, effort, keep)
-    show(runs, arena.bundle.rules.judging.kl_budget, asked.figure)
+    runs = restore(asked.stored) if asked.stored else run(open_arena(tiny=asked.tiny), effort, keep)
+    show(runs, read_rules(RULES)["judging"]["kl_budget"], asked.figure)
 
 
 if __name__ == "__main__":

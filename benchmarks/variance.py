@@ -85,6 +85,18 @@ class Lab:
             torch.set_num_threads(rules.engine.threads)
 
 
+def show_pair(sides: Sides, kl: Sequence[float]) -> None:
+    """Who is compared: mean scores, mean d, and how far the challenger is from the base."""
+    d = sides.challenger.mean(1) - sides.champion.mean(1)
+    error = float(d.std(ddof=1)) / math.sqrt(len(d))
+    means = [float(side.mean()) for side in (sides.challenger, sides.champion)]
+    print_table(
+        "Pair measured: champion is the base (+- 1 standard error)",
+        ["mean s, challenger", "mean s, champion", "mean d", "KL of the challenger, nats"],
+        [[*means, f"{d.mean():+.3f} +- {error:.3f}", f"{float(np.mean(kl)):.2f}"]],
+    )
+
+
 def show_split(sides: Sides, counts: SampleCounts, slots: int) -> None:
     """Variance of d by source, designs at equal completions, and the assumptions beside it."""
     rows = []
@@ -240,12 +252,13 @@ def measure(arena: Arena, count: int) -> None:
     prompts = [prompt for part in rules.slices for prompt in arena.bundle.pools[part.name][:count]]
     lab = Lab(arena, load_policy(arena.bundle.base), Scorer(arena.bundle), prompts)
     drawn, completions, champion = lab.side(lab.base)
-    _, _, ours = lab.side(load_policy(arena.bundle.base, arena.challenger))
+    _, answers, ours = lab.side(load_policy(arena.bundle.base, arena.challenger))
     sides = Sides(
         np.array([prompt.slice for prompt in prompts]),
         np.array([sample.s for sample in ours]).reshape(-1, SAMPLES),
         np.array([sample.s for sample in champion]).reshape(-1, SAMPLES),
     )
+    show_pair(sides, [completion.kl for completion in answers])
     show_split(sides, rules.sampling.samples, rules.schedule.slots)
     first = [i for i in range(len(drawn)) if i % SAMPLES < FLIP_SAMPLES]
     show_flips(lab, [drawn[i] for i in first], [champion[i] for i in first], flip_cost(sides.champion))

@@ -14,7 +14,7 @@ from shared.errors import AgonError
 from shared.judging.reference import mean
 from shared.models.wire import Wire
 
-GAP_LIMIT = 0.5
+GAP_LIMIT = 0.3
 """Standard deviations. Choosing by any noisy judge opens a gap, so an alarm at 0 would always ring."""
 LEVEL = 1.645
 """One-sided 95% normal quantile."""

@@ -33,7 +33,7 @@ def test_an_improvement_that_both_like_rings_nothing():
 
 def test_a_copy_rings_in_less_than_one_of_a_thousand_duels():
     rng = np.random.default_rng(0)
-    duels = rng.normal(0, 1, (1000, 2, 32))
+    duels = rng.normal(0, 1, (1000, 2, 64))
     assert sum(measure_gap(proxy.tolist(), held.tolist()).alarm for proxy, held in duels) <= 1
 
 
