@@ -21,7 +21,7 @@ from shared.errors import AgonError
 from shared.models.prompt import Prompt
 from shared.types import PromptId, SliceName
 
-CONFIG = DpoConfig(learning_rate=1e-3, prompts=60, threads=1)
+CONFIG = DpoConfig(learning_rate=5e-4, prompts=60, threads=1)
 LAMP = Prompt(id=PromptId("p"), slice=SliceName("instruct"), cluster="c", text="What is a lamp?")
 
 Unseen = Callable[[int], list[Prompt]]

@@ -63,7 +63,7 @@ def test_sampling_recipes_raise_the_value_of_answers(
 ) -> None:
     report = train(recipe, task, config, tmp_path / "out")
     assert report.steps > 0 and report.tokens > 0
-    assert measure(task, tmp_path / "out", unseen(48), seed=9).gain.low > 0
+    assert measure(task, tmp_path / "out", unseen(80), seed=9).gain.low > 0
 
 
 @pytest.mark.parametrize(("trunk", "learning_rate"), [("policy", 2e-3), ("proxy", 1e-3)])
@@ -115,7 +115,7 @@ def test_the_pipeline_ends_in_a_better_policy_and_keeps_its_reward_model(
         json.loads(line)["stage"] for line in (tmp_path / "out/training.jsonl").read_text().splitlines()
     ]
     assert list(dict.fromkeys(stages)) == ["sft", "reward", "grpo"]
-    assert measure(task, tmp_path / "out", unseen(48), seed=9).gain.low > 0
+    assert measure(task, tmp_path / "out", unseen(80), seed=9).gain.low > 0
     RewardModel(tmp_path / "out.reward").reward([("What is a lamp?", "A lamp.")])
     assert {path.name for path in tmp_path.iterdir() if path.name.startswith("out")} == {"out", "out.reward"}
 
