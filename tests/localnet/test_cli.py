@@ -83,8 +83,10 @@ def test_reset_makes_a_new_chain(tmp_path):
 
 
 def test_ctrl_c_ends_a_running_chain_with_130_and_sigterm_with_0(tmp_path):
+    # a shell's background jobs start without a handler for SIGINT
+    handler = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 0)):
-        program = "from localnet.cli import app; app()"
+        program = f"{handler}; from localnet.cli import app; app()"
         arguments = ["start", "--block-time", "0.01", "--path", str(tmp_path / f"{code}.db")]
         process = subprocess.Popen(
             [sys.executable, "-c", program, *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True

@@ -23,6 +23,7 @@ def stop() -> None:
 
 
 def main() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start without it
     name, count, when, *command = sys.argv[1:]
     run, calls = Ledger.run, 0
 
