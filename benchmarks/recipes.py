@@ -176,7 +176,7 @@ def _constitution(place: Path) -> Path:
 
 
 def _row(name: str, runs: Sequence[Run]) -> tuple[object, ...]:
-    """Means over seeds; the interval adds the spread of seeds to that of prompts within a seed."""
+    """Means over seeds; the interval takes the larger of the spreads of seeds and of prompts."""
     means = [run.gain.mean for run in runs]
     mean = math.fsum(means) / len(means)
     within = math.fsum(((run.gain.high - run.gain.low) / (2 * Z95)) ** 2 for run in runs) / len(runs) ** 2

@@ -121,13 +121,13 @@ def _revise(
         {"prompt": answer.prompt.text, "answer": answer.text, "ask": rule.critique}
         for answer, rule in zip(answers, chosen, strict=True)
     ]
-    critiques = [text for _, text in ask("critique", first)]
+    critiques = ask("critique", first)
     second = [
         {**row, "critique": critique, "ask": rule.revise}
-        for row, critique, rule in zip(first, critiques, chosen, strict=True)
+        for row, (_, critique), rule in zip(first, critiques, chosen, strict=True)
     ]
     rows = []
-    for answer, rule, critique, (drawn, text) in zip(
+    for answer, rule, (thought, critique), (drawn, text) in zip(
         answers, chosen, critiques, ask("revision", second), strict=True
     ):
         sound = drawn.finished and is_text(text) and not loops(text) and text != answer.text
@@ -145,7 +145,7 @@ def _revise(
                 "prompt_ids": answer.prompt_ids,
                 "revision_ids": drawn.token_ids,
                 "kept": better,
-                "tokens": len(answer.token_ids) + len(drawn.token_ids),
+                "tokens": len(answer.token_ids) + len(thought.token_ids) + len(drawn.token_ids),
             }
         )
     return rows
