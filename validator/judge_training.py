@@ -88,7 +88,7 @@ HELD_OUT_MIX = CorruptionMix(
 """Of the demo's held-out judges."""
 
 
-class JudgeRecipe(BaseModel, frozen=True):
+class JudgeRecipe(BaseModel, frozen=True, extra="forbid"):
     """How pooler and head of a judge are trained; the trunk stays as it is."""
 
     epochs: int = Field(default=10, ge=1)
