@@ -89,7 +89,7 @@ class ProxyMiner:
         torch.nn.utils.clip_grad_norm_(self._trained, CLIP_NORM)
         self._optimizer.step()
         self._steps += 1
-        return float(loss)
+        return float(loss.detach())
 
     def _rank(self, judge: RewardModel, prompts: Sequence[Prompt]) -> list[Pair]:
         """The base's best and worst answer to every prompt, by the proxy alone."""
