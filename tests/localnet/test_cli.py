@@ -91,8 +91,11 @@ def test_ctrl_c_ends_a_running_chain_with_130_and_sigterm_with_0(tmp_path):
         process = subprocess.Popen(
             [sys.executable, "-c", program, *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True
         )
-        assert process.stderr is not None
-        assert process.stderr.readline().startswith("making blocks")
-        process.send_signal(number)
-        assert process.wait(20) == code
-        process.stderr.close()
+        try:
+            assert process.stderr is not None
+            assert process.stderr.readline().startswith("making blocks")
+            process.send_signal(number)
+            assert process.wait(20) == code
+        finally:
+            process.kill()
+            process.communicate()
