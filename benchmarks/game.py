@@ -21,8 +21,8 @@ from scipy.special import ndtr
 
 from benchmarks.simulation import PLAN, Floats
 from benchmarks.world import Entry, Policy, Strategy, View, Win, World
-from shared.stats.confirmation import GAIN_QUANTILE, SLICE_QUANTILE, confirm
-from shared.stats.duel import Terms, first_threshold
+from shared.stats.confirmation import GAIN_QUANTILE, SLICE_QUANTILE
+from shared.stats.duel import Terms, confirm_by, first_threshold
 from shared.stats.eprocess import alpha_share
 from shared.stats.payout import anchor_cap, probit_gain, wear
 from shared.stats.queue import Candidate, finished_cooldown, free_after, slots, withheld_cooldown
@@ -170,13 +170,7 @@ class Game:
             Row(names[i % len(names)], d, d, 0.0, 1.0, False, s)
             for i, (d, s) in enumerate(zip((challenger - champion).tolist(), champion.tolist(), strict=True))
         ]
-        found = confirm(
-            rows,
-            terms.plan,
-            margin=terms.margin,
-            slice_tolerance=terms.slice_tolerance,
-            kl_budget=terms.kl_budget,
-        )
+        found = confirm_by(terms, rows)
         if found.failed is not None:
             return Ending("ended")
         level, error = mean_and_error(block_means(challenger, terms.plan))

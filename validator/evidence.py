@@ -27,12 +27,13 @@ def evidence_of(session: Session, duel_id: str) -> Evidence:
     duel = session.get(DuelRecord, duel_id)
     if duel is None:
         raise AgonError("not_found", f"there is no duel {duel_id}")
-    counts = Counter(row.round for row in duels.rows_of(session, duel_id))
+    rows = duels.rows_of(session, duel_id)
+    counts = Counter(row.round for row in rows)
     return Evidence(
         statement=_statement(session, duel),
         duel=duel_id,
         rounds={RoundNumber(number): counts[number] for number in sorted(counts)},
-        rows=tuple(duels.evidence_of(session, duel)),
+        rows=tuple(duels.evidence_of(session, duel, rows)),
     )
 
 

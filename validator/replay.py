@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from shared.checkpoints.bundle import Bundle
 from shared.competition import field_errors
-from shared.dueling import fresh_difference
+from shared.dueling import fresh_difference, statistic
 from shared.errors import AgonError
 from shared.evaluation.prompts import sample_seed
 from shared.models.evidence import DuelRow, Evidence, Sample
@@ -29,7 +29,7 @@ from shared.models.wire import canonical_json, digest_bytes
 from shared.scoring import Bench, Judges
 from shared.signing import verify
 from shared.stats.duel import Terms, decide
-from shared.stats.rows import Block, Row
+from shared.stats.rows import Block
 from shared.types import Digest, JudgeName, PromptId, RoundNumber
 
 SCORE_TOLERANCE = 1e-9
@@ -196,7 +196,7 @@ def _decision(case: _Case) -> tuple[bool, str]:
     terms = Terms.of(rules, case.verdict.alpha)
     try:
         rows = [
-            [_reduced(row, fresh_difference(row, rules, number)) for row in _rows_of_round(case, number)]
+            [statistic(row, fresh_difference(row, rules, number)) for row in _rows_of_round(case, number)]
             for number in case.evidence.rounds
         ]
         again = decide(terms, [Block.split(terms.plan, part) for part in rows])
@@ -206,10 +206,6 @@ def _decision(case: _Case) -> tuple[bool, str]:
         return False, "the rows do not decide the duel"
     same = again.published() == case.verdict and case.verdict.alpha <= rules.duel.alpha
     return same, f"the rows give {again.outcome} ({again.reason}), signed is {case.verdict.outcome}"
-
-
-def _reduced(row: DuelRow, d_fresh: float | None) -> Row:
-    return Row(row.slice, row.d, d_fresh, row.extra_tokens, row.kl, row.identical, row.s_champion)
 
 
 class _Recorded:

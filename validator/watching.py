@@ -7,7 +7,7 @@ decides nothing, and a proxy that fails holds nothing up.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 
 import structlog
@@ -18,8 +18,8 @@ from shared.evaluation.children import JudgeChild
 from shared.judging.gap import Gap, measure_gap, rises
 from shared.models.evidence import DuelRow, Sample
 from shared.models.verdict import Verdict
-from shared.scoring import Judges
-from shared.types import JudgeName, PromptId
+from shared.scoring import JUDGED, Judges
+from shared.types import JudgeName, PromptId, SliceName
 from validator.house import House
 from validator.ledger import duels
 from validator.ledger.tables import DuelRecord
@@ -40,8 +40,8 @@ async def watch(house: House, duel: DuelRecord) -> Gap | None:
     proxy = house.bundle.public / PROXY
     if not proxy.is_dir():
         return None
-    evidence = await house.ledger.do(duels.evidence_of, duel)
-    rows = [row for row in evidence if _is_judged(row)][-WATCHED_ROWS:]
+    judged = {part.name for part in house.rules.slices if part.kind == JUDGED}
+    rows = await house.ledger.do(newest_rows, duel, judged)
     if len(rows) < 2:
         return None
     texts = {prompt.id: prompt.text for pool in house.bundle.pools.values() for prompt in pool}
@@ -59,6 +59,12 @@ async def watch(house: House, duel: DuelRecord) -> Gap | None:
             "the proxy likes a challenger more than the held-out judges do", duel=duel.id, gap=gap.gap
         )
     return gap
+
+
+def newest_rows(session: Session, duel: DuelRecord, slices: Collection[SliceName]) -> list[DuelRow]:
+    """The newest rows of these slices, at most `WATCHED_ROWS`."""
+    rows = [row for row in duels.rows_of(session, duel.id) if row.slice in slices]
+    return duels.evidence_of(session, duel, rows[-WATCHED_ROWS:])
 
 
 def gap_of(rows: Sequence[DuelRow], texts: Mapping[PromptId, str], judges: Judges) -> Gap:
@@ -91,10 +97,6 @@ def close_duel(session: Session, duel_id: str, verdict: Verdict, gap: Gap | None
             gap_lower=round(gap.lower, SHOWN_DIGITS),
             alarm=gap.alarm,
         )
-
-
-def _is_judged(row: DuelRow) -> bool:
-    return all(sample.u is not None for sample in (*row.challenger, *row.champion))
 
 
 def _ensemble(sample: Sample) -> float:

@@ -17,10 +17,10 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.cache_utils import Cache, DynamicCache
 
+from shared.checkpoints.allowlist import WEIGHTS_NAME
 from shared.errors import AgonError, Rejection
 from shared.evaluation.slots import SlotCache, states
 
-WEIGHTS_NAME = "model.safetensors"
 NOT_TEXT = "\ufffd"
 """Stands in a completion's text for every special token, so that a gate sees it."""
 JUDGE_TOKENS = 256

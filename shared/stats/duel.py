@@ -190,6 +190,17 @@ def _next_stop(terms: Terms, test: Sequence[Row]) -> int:
     return missing
 
 
+def confirm_by(terms: Terms, fresh: Sequence[Row]) -> Confirmation:
+    """The confirmation of a crossing on fresh rows, by a duel's terms. Raises as `confirm`."""
+    return confirm(
+        fresh,
+        terms.plan,
+        margin=terms.margin,
+        slice_tolerance=terms.slice_tolerance,
+        kl_budget=terms.kl_budget,
+    )
+
+
 def _settle_crossing(terms: Terms, played: Sequence[Sequence[Row]], test: Sequence[Row]) -> Decision:
     """Confirmation on the rows that follow the crossing in its own round; they may run beyond `max`."""
     index = (len(test) - 1) // terms.max
@@ -199,13 +210,7 @@ def _settle_crossing(terms: Terms, played: Sequence[Sequence[Row]], test: Sequen
         if index + 1 < len(played):
             raise ValueError("a confirmation finishes in the round of its crossing")
         return More((terms.gain - len(fresh)) // block_size(terms.plan))
-    found = confirm(
-        fresh,
-        terms.plan,
-        margin=terms.margin,
-        slice_tolerance=terms.slice_tolerance,
-        kl_budget=terms.kl_budget,
-    )
+    found = confirm_by(terms, fresh)
     if found.failed is not None:
         return _verdict(terms, test, "unproven", found.failed, fresh=fresh, found=found)
     return _verdict(terms, test, "won", "confirmed", fresh=fresh, found=found)

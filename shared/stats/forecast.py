@@ -17,8 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.models.verdict import Reason
-from shared.stats.confirmation import confirm
-from shared.stats.duel import Terms
+from shared.stats.duel import Terms, confirm_by
 from shared.stats.eprocess import BETS, Null, log_growth
 from shared.stats.rows import Block, Floats, Row, block_means, block_size, mean_and_error
 
@@ -170,13 +169,7 @@ def _confirm(terms: Terms, measured: Sequence[Block], rounds: Picks, crossing: i
     fresh: list[Row] = []
     for pick in rounds[index, start : start + terms.gain // size]:
         fresh.extend(measured[int(pick)].rows)
-    found = confirm(
-        fresh,
-        terms.plan,
-        margin=terms.margin,
-        slice_tolerance=terms.slice_tolerance,
-        kl_budget=terms.kl_budget,
-    )
+    found = confirm_by(terms, fresh)
     return End(found.failed or "confirmed", crossing + terms.gain, index)
 
 

@@ -227,14 +227,17 @@ def take_rows(session: Session, duel: str, rows: Sequence[NewRow], log_wealth: f
         )
 
 
-def evidence_of(session: Session, duel: DuelRecord) -> list[DuelRow]:
-    """The full rows of a duel, rebuilt from its row keys and the scored completions."""
-    prompts = select(DuelRowRecord.prompt).where(DuelRowRecord.duel == duel.id)
+def evidence_of(session: Session, duel: DuelRecord, rows: Sequence[DuelRowRecord]) -> list[DuelRow]:
+    """The full form of some `rows` of a duel, rebuilt from their keys and the scored completions."""
+    prompts = select(DuelRowRecord.prompt).where(
+        DuelRowRecord.duel == duel.id,
+        DuelRowRecord.position >= min((row.position for row in rows), default=0),
+    )
     stored = select(SampleRow).where(
         SampleRow.model.in_((duel.challenger, duel.champion)), SampleRow.prompt.in_(prompts)
     )
     samples = {(row.model, row.prompt, row.seed): row.body for row in session.scalars(stored)}
-    return [_rebuild(duel, row, samples) for row in rows_of(session, duel.id)]
+    return [_rebuild(duel, row, samples) for row in rows]
 
 
 def _rebuild(
