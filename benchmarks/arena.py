@@ -28,6 +28,7 @@ from shared.evaluation.children import SampleJob
 from shared.evaluation.hf import Policy
 from shared.evaluation.prompts import sample_seed
 from shared.evaluation.sampler import Drawn, Request, sample, score_tokens
+from shared.evaluation.tiny import fit_rules
 from shared.judging.reward_model import RewardModel
 from shared.models.competition import Sampling
 from shared.models.evidence import Completion, Sample
@@ -40,7 +41,7 @@ from validator.building import Ingredients, build_bundle
 
 SEED = 0
 SEEDS = digest_of({"benchmark": "samples"})
-LAYOUT = 1
+LAYOUT = 2
 """Part of the cached directory's name: raised when what is built changes."""
 RULES = Path(next(iter(shared.competitions.__path__))) / "demo.toml"
 
@@ -98,7 +99,7 @@ def _build(target: Path, cache: Path, *, tiny: bool) -> None:
     demo_parts.judges(judges, base=base, trunk=fetch_trunk(trunk, cache), rules=RULES, seed=SEED, tiny=tiny)
     rules = read_rules(RULES)
     if tiny:
-        rules["sampling"]["engine"]["threads"] = 1
+        rules = fit_rules(rules)
     ingredients = Ingredients(
         rules=rules,
         base=base,

@@ -1,9 +1,10 @@
 """Prints how well `agon-miner score` foresees verdicts: its estimates beside real duels.
 
-`python -m benchmarks.score_calibration [--seeds N]`. A tiny competition is built as an owner builds one; the
-checkpoints lie on the line from the base to a fine-tuned policy and beyond, so their strengths differ by
-known steps. Each is scored once, from public prompts and the proxy judge, and then plays a duel for every
-seed on the held-out pool under the held-out judge: the validators' bench, draw and rule.
+`python -m benchmarks.score_calibration [--real] [--seeds N]`. The checkpoints lie on the line from the base
+to a better policy and beyond, so their strengths differ by known steps: in a tiny competition that is built
+here as an owner builds one, or with `--real` between SmolLM2 and the DPO challenger of the other benchmarks.
+Each is scored once, from public prompts and the proxy judge, and then plays a duel for every seed on the
+held-out pool under the held-out judge: the validators' bench, draw and rule.
 """
 
 from __future__ import annotations
@@ -12,33 +13,25 @@ import argparse
 import random
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.arena import open_arena
+from benchmarks.referee import CONDITIONS, referee
 from benchmarks.simulation import print_table
-from miner.opponent import Conditions
 from miner.practice import open_practice
-from miner.score import Score, score, weights_digest
+from miner.score import Score, score
 from shared.checkpoints.bundle import Bundle, load_bundle
 from shared.competition import read_rules
-from shared.dueling import SampleKey, Side, duel_row, fresh_difference, seeds_of, statistic
-from shared.evaluation.children import JudgeChild, SamplerChild
 from shared.evaluation.pools import load_prompt_source, make_pool
-from shared.evaluation.prompts import draw
-from shared.evaluation.tiny import FOLLOWERS, OPENERS, build_tiny_policy, build_tiny_trunk
-from shared.models.evidence import Sample
+from shared.evaluation.tiny import FOLLOWERS, OPENERS, build_tiny_policy, build_tiny_trunk, fit_rules
 from shared.models.prompt import Prompt
 from shared.models.verdict import Verdict
-from shared.models.wire import canonical_json, digest_of
-from shared.scoring import Bench, Job
-from shared.stats.duel import More, Terms, decide
-from shared.stats.eprocess import alpha_share
-from shared.stats.rows import Block, Row
-from shared.types import Digest, JudgeName, RoundNumber, SliceName
+from shared.models.wire import canonical_json
+from shared.types import JudgeName, SliceName
 from validator.building import Ingredients, build_bundle
 from validator.judge_training import Answer, CorruptionMix, JudgeRecipe, corrupt, train_judge
 
@@ -46,8 +39,9 @@ RULES = Path(__file__).parents[1] / "shared" / "competitions" / "demo.toml"
 SLICES = (SliceName("instruct"), SliceName("constraints"))
 STRENGTHS = (-0.05, 0.0, 0.004, 0.008, 0.012, 0.016, 0.02, 0.024, 0.028, 0.032, 0.04, 0.06)
 """Where a checkpoint lies between the base (0) and the fine-tuned policy (1)."""
+REAL_STRENGTHS = (-0.3, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.2)
+"""The same on the way to the DPO challenger, which moves its weights far less."""
 POOL, PUBLIC, REFERENCE = 512, 256, 64
-CONDITIONS = Conditions(trial=1, slots=2, source="the benchmark's")
 MIXES = {
     "proxy": CorruptionMix(
         weights={"looped": 1, "padded": 1}, kept=(0.5, 0.9), loop_words=(3, 6), filler=FOLLOWERS
@@ -95,8 +89,7 @@ def make_judge(home: Path, name: str, seed: int) -> Path:
 
 def make_bundle(home: Path, seed: int) -> Bundle:
     """The demo's rules on tiny models, built as `agon-validator competition build` builds them."""
-    source, rules = load_prompt_source(), read_rules(RULES)
-    rules["sampling"]["engine"]["threads"] = 1
+    source, rules = load_prompt_source(), fit_rules(read_rules(RULES))
     build_tiny_policy(1, home / "base")
 
     def write(name: str, prompts: Sequence[Prompt]) -> Path:
@@ -161,64 +154,16 @@ def make_checkpoint(base: Path, better: Path, strength: float, target: Path) -> 
 # The duels ----------------------------------------------------------------------
 
 
-class Referee:
-    """A validator's bench over one bundle, which plays duels of one checkpoint after another."""
-
-    def __init__(self, bundle: Bundle, bench: Bench) -> None:
-        self._bundle = bundle
-        self._bench = bench
-        self._samples: dict[SampleKey, Sample] = {}
-
-    def play(self, checkpoint: Path, seed: int) -> Verdict:
-        """One duel against the base to its verdict, on the draws of as many rounds as it takes."""
-        rules = self._bundle.rules
-        counts, duel = rules.duel.prompts, rules.duel
-        alpha = alpha_share(duel.alpha, CONDITIONS.trial, CONDITIONS.slots, duel.horizon_rounds)
-        terms = Terms.of(rules, alpha)
-        weights = {part.name: part.weight for part in rules.slices}
-        blocks = (counts.max + counts.gain) // rules.block_prompts
-        rounds: list[list[Block]] = []
-        while True:
-            root = digest_of({"calibration": seed, "round": len(rounds)})
-            drawn = draw(self._bundle.pools, weights, root, (), blocks)
-            rounds.append([])
-            while isinstance(step := decide(terms, rounds), More):
-                done = len(rounds[-1])
-                asked = [prompt for block in drawn[done : done + step.blocks] for prompt in block]
-                rounds[-1] += Block.split(terms.plan, self._answer(checkpoint, asked, root))
-            if isinstance(step, Verdict):
-                return step
-
-    def _answer(self, checkpoint: Path, prompts: Sequence[Prompt], seed: Digest) -> list[Row]:
-        rules = self._bundle.rules
-        sides = []
-        for weights, seeds in zip(
-            (checkpoint, self._bundle.base), seeds_of(rules, seed, prompts), strict=True
-        ):
-            model = weights_digest(weights)
-            keys = [(prompt, value) for prompt in prompts for value in seeds[prompt.id]]
-            missing = [(p, value) for p, value in keys if (model, p.id, value) not in self._samples]
-            scored = self._bench.evaluate(weights, [Job(prompt, value) for prompt, value in missing])
-            self._samples |= {(model, p.id, value): s for (p, value), s in zip(missing, scored, strict=True)}
-            sides.append(Side(model, seeds, self._samples))
-        rows = [duel_row(prompt, index, *sides) for index, prompt in enumerate(prompts)]
-        return [statistic(row, fresh_difference(row, rules, RoundNumber(0))) for row in rows]
-
-
-@contextmanager
-def referee(bundle: Bundle) -> Iterator[Referee]:
-    """A referee whose children end with it."""
-    with (
-        closing(SamplerChild(bundle.base, bundle.rules.sampling)) as sampler,
-        closing(JudgeChild(bundle.judges)) as judges,
-    ):
-        yield Referee(bundle, Bench(bundle.rules, bundle.references, sampler, judges))
-
-
-def run_trials(home: Path, bundle: Bundle, strengths: Sequence[float], seeds: int, runs: int) -> list[Trial]:
-    """Score every checkpoint once, and let it duel once per seed."""
+def make_better(home: Path, bundle: Bundle) -> Path:
+    """The policy at the end of the tiny line."""
     public = [p for name in SLICES for p in make_pool(load_prompt_source(), name, "public", 96)]
-    better = fine_tune(bundle.base, public, home / "better")
+    return fine_tune(bundle.base, public, home / "better")
+
+
+def run_trials(
+    home: Path, bundle: Bundle, better: Path, strengths: Sequence[float], *, seeds: int, runs: int
+) -> list[Trial]:
+    """Score every checkpoint once, and let it duel once per seed."""
     trials = []
     view = load_bundle(bundle.root, public=True)
     with (
@@ -280,15 +225,23 @@ def print_trials(trials: Sequence[Trial], seeds: int) -> None:
 def main() -> None:
     """Build, score, duel, print."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--real", action="store_true", help="SmolLM2-135M; half an hour on two cores")
     parser.add_argument("--seeds", type=int, default=2, help="duels of each checkpoint")
     parser.add_argument("--checkpoints", type=int, default=len(STRENGTHS))
     parser.add_argument("--runs", type=int, default=1000, help="simulated duels behind each chance")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="agon-calibration-") as place:
         home = Path(place)
-        bundle = make_bundle(home, seed=0)
-        strengths = STRENGTHS[-options.checkpoints :]
-        print_trials(run_trials(home, bundle, strengths, options.seeds, options.runs), options.seeds)
+        if options.real:
+            arena = open_arena(tiny=False)
+            bundle, better, line = arena.bundle, arena.challenger, REAL_STRENGTHS
+        else:
+            bundle = make_bundle(home, seed=0)
+            better, line = make_better(home, bundle), STRENGTHS
+        found = run_trials(
+            home, bundle, better, line[-options.checkpoints :], seeds=options.seeds, runs=options.runs
+        )
+        print_trials(found, options.seeds)
 
 
 if __name__ == "__main__":

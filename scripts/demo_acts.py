@@ -22,6 +22,7 @@ from demo_stage import DemoError, Stage
 import shared.competitions
 from shared.checkpoints.bundle import load_bundle, write_public_copy
 from shared.competition import load_competition, read_rules
+from shared.evaluation.tiny import fit_rules
 from shared.models.competition import Competition
 from shared.settings import Settings
 from shared.types import RoundNumber
@@ -89,8 +90,7 @@ class Play:
             self.part("prompts", self.root / "brought", "--seed", self.seed)
             rules = read_rules(RULES)
             if self.tiny:
-                rules["name"] = "demo-tiny"
-                rules["sampling"]["engine"]["threads"] = 1
+                rules = {**fit_rules(rules), "name": "demo-tiny"}
             self.rules_file = self.root / "brought" / "rules.json"
             self.rules_file.write_text(json.dumps(rules))
         with self.stage.scene("judges", "train the proxy and the held-out judge"):

@@ -82,7 +82,7 @@ class SliceTemplates(Wire):
 
     templates: tuple[str, ...] = Field(min_length=1)
     limits: tuple[int, ...] = ()
-    """Word limits; they go into the prompt's parameters as `words`."""
+    """Word limits; they go into the prompt's parameters as `words`, and the word itself as `topic`."""
 
     def clusters(self) -> Iterator[Cluster]:
         """All clusters of the slice."""
@@ -141,7 +141,7 @@ def _prompt(words: Words, name: SliceName, cluster: Cluster, word: str) -> Promp
         slice=name,
         cluster=f"{name}-{cluster.suffix}",
         text=text,
-        params={} if cluster.limit is None else {"words": cluster.limit},
+        params={} if cluster.limit is None else {"topic": word, "words": cluster.limit},
     )
 
 

@@ -8,7 +8,7 @@ the same bytes on one machine; nothing here is downloaded.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,18 @@ FOLLOWER_WEIGHTS = (25, 25, 25, 25)
 STEPS, BATCH, LEARNING_RATE = 160, 32, 8e-3
 PROMPTS = 512
 """Prompts of each slice that the policy is trained on."""
+
+
+def fit_rules(rules: Mapping[str, Any]) -> dict[str, Any]:
+    """A competition's rules for tiny models: one thread, and word limits that ask for no topic.
+
+    Two layers that were trained for seconds do not copy a word from the prompt into their answer.
+    """
+    engine = {**rules["sampling"]["engine"], "threads": 1}
+    slices = [
+        {**part, "kind": part["kind"].replace("word-limit-2", "word-limit-1")} for part in rules["slices"]
+    ]
+    return {**rules, "sampling": {**rules["sampling"], "engine": engine}, "slices": slices}
 
 
 def build_tiny_policy(seed: int, target: Path, chats: Sequence[tuple[str, str]] = ()) -> None:

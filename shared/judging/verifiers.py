@@ -16,6 +16,7 @@ from shared.errors import AgonError
 Params = Mapping[str, int | str]
 Verifier = Callable[[str, Params], float]
 
+WORD = re.compile(r"[^\W_]+")
 NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 
 
@@ -29,6 +30,20 @@ def word_limit(text: str, params: Params) -> float:
     if count < max(3, limit // 3):
         return 0.0
     return min(1.0, max(0.0, (2 * limit - count) / limit))
+
+
+def topic_limit(text: str, params: Params) -> float:
+    """As `word_limit`, for a text that names `params["topic"]`; 0 for any other.
+
+    The floor counts different words. One fixed sentence, or the topic over and over, passes `word-limit-1`.
+    """
+    limit, topic = _number(params, "words"), str(_param(params, "topic")).lower()
+    if not WORD.fullmatch(topic):
+        raise AgonError("competition_invalid", f"the verifier's topic {topic!r} is not one word")
+    words = WORD.findall(text.lower())
+    if topic not in words and f"{topic}s" not in words:
+        return 0.0
+    return word_limit(text, params) if len(set(words)) >= max(3, limit // 3) else 0.0
 
 
 def exact_answer(text: str, params: Params) -> float:
@@ -73,6 +88,7 @@ def format_json(text: str, params: Params) -> float:
 
 VERIFIERS: Mapping[str, Verifier] = {
     "word-limit-1": word_limit,
+    "word-limit-2": topic_limit,
     "exact-answer-1": exact_answer,
     "exact-answer-2": same_answer,
     "format-json-1": format_json,

@@ -180,7 +180,7 @@ def test_answers_fit_the_published_schema(ledger: SimpleNamespace, mode: Generat
             continue
 
         @given(operation.as_strategy(generation_mode=mode))
-        @settings(max_examples=20, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=20, database=None, suppress_health_check=list(HealthCheck))
         def fits(case: Any) -> None:
             case.call_and_validate()
 

@@ -219,7 +219,7 @@ def test_random_answers_raise_nothing_but_our_errors() -> None:
         st.binary(max_size=200),
         st.integers(0, 9),
     )
-    @settings(max_examples=80, deadline=None)
+    @settings(max_examples=80)
     def check(start: bytes, rest: bytes, offset: int) -> None:
         said.append(start + rest)
         with suppress(AgonError):
@@ -233,7 +233,7 @@ def test_random_answers_raise_nothing_but_our_errors() -> None:
     st.text(max_size=80)
     | st.builds("{}://{}:{}/".format, st.text(max_size=6), st.text(max_size=9), st.integers())
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_random_redirects_raise_nothing_but_our_errors(target: str) -> None:
     head = b"HTTP/1.1 302 Found\r\nLocation: " + target.encode("utf-8", "replace") + b"\r\n"
     web = Web(private=True, resolve=lambda host, port: ["127.0.0.1"] if host == "start" else [])

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import AgonError
@@ -37,14 +37,12 @@ def test_a_copy_rings_in_less_than_one_of_a_thousand_duels():
     assert sum(measure_gap(proxy.tolist(), held.tolist()).alarm for proxy, held in duels) <= 1
 
 
-@settings(deadline=None)
 @given(RISES)
 def test_the_same_rise_under_both_is_no_gap(rises: list[float]) -> None:
     gap = measure_gap(rises, rises)
     assert (gap.gap, gap.lower, gap.alarm) == (0.0, 0.0, False)
 
 
-@settings(deadline=None)
 @given(RISES, st.floats(-3, 3))
 def test_the_bound_moves_with_the_gap(rises: list[float], step: float) -> None:
     moved = measure_gap([rise + step for rise in rises], [0.0] * len(rises))

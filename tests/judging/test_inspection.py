@@ -24,7 +24,7 @@ def prompt(name: str, index: int, clusters: int = 64, **fields: Any) -> Prompt:
         slice=SliceName(name),
         cluster=f"c{index % clusters}",
         text=f"Say {name} {index} in a few words.",
-        **{"params": {"words": 12}, **fields},
+        **{"params": {"topic": "owl", "words": 12}, **fields},
     )
 
 

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import AgonError
@@ -76,7 +76,6 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path, data: bytes) -> None:
         assert caught.value.code == "data_invalid"
 
 
-@settings(deadline=None)
 @given(st.integers(20, 60), st.integers(0, 2**32), st.floats(0.2, 0.8))
 def test_no_prompt_is_on_both_sides(count: int, seed: int, share: float) -> None:
     pairs = [

@@ -20,6 +20,30 @@ def test_word_limit_pays_inside_and_falls_to_zero_at_twice(words: int, score: fl
 
 @pytest.mark.parametrize(
     ("text", "score"),
+    [
+        ("An owl hunts at night.", 1),
+        ("Owls hunt at night.", 1),
+        ("It is a bird that hunts.", 0),
+        ("owl owl owl owl", 0),
+        ("This sentence says nothing at all.", 0),
+        ("An owl.", 0),
+        ("An owl is a bird that one can hear at night.", 7 / 9),
+        ("The knowl-edge bowl is what it is.", 0),
+    ],
+)
+def test_word_limit_2_wants_the_topic_and_different_words(text: str, score: float) -> None:
+    assert verify("word-limit-2", text, {"words": 9, "topic": "owl"}) == pytest.approx(score)
+
+
+@pytest.mark.parametrize("topic", ["", " ", "barn owl"])
+def test_a_topic_that_is_not_one_word_is_the_competitions_fault(topic: str) -> None:
+    with pytest.raises(AgonError) as caught:
+        verify("word-limit-2", "a b c d e", {"words": 9, "topic": topic})
+    assert caught.value.code == "competition_invalid"
+
+
+@pytest.mark.parametrize(
+    ("text", "score"),
     [("42", 1), ("The answer is 42.", 1), ("6 times 7 is 42", 1), ("It is 41", 0), ("42 or 43", 0), ("", 0)],
 )
 def test_exact_answer_reads_the_last_number(text: str, score: float) -> None:
@@ -65,12 +89,12 @@ def test_format_json_wants_one_object_with_its_keys(text: str, score: float) -> 
 
 @given(text=st.text(max_size=300), name=st.sampled_from(sorted(VERIFIERS)))
 def test_every_verifier_stays_in_range(text: str, name: str) -> None:
-    assert 0 <= verify(name, text, {"words": 10, "answer": "7", "keys": "a"}) <= 1
+    assert 0 <= verify(name, text, {"words": 10, "topic": "a", "answer": "7", "keys": "a"}) <= 1
 
 
-@pytest.mark.parametrize("name", ["word-limit-1", "exact-answer-1", "exact-answer-2"])
+@pytest.mark.parametrize("name", ["word-limit-1", "word-limit-2", "exact-answer-1", "exact-answer-2"])
 def test_nothing_said_earns_nothing(name: str) -> None:
-    assert verify(name, "", {"words": 5, "answer": "7"}) == 0
+    assert verify(name, "", {"words": 5, "topic": "a", "answer": "7"}) == 0
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def task(answer: str, gold: str, *solutions: tuple[str, bool]) -> str:
 
 
 def test_every_verifier_has_examples_and_passes_them() -> None:
-    params: dict[str, int | str] = {"words": 12, "answer": "7", "keys": "a, b"}
+    params: dict[str, int | str] = {"words": 12, "topic": "owl", "answer": "7", "keys": "a, b"}
     assert EXAMPLES.keys() == VERIFIERS.keys()
     for name in VERIFIERS:
         check_prompts(name, [prompt(params)])

@@ -18,7 +18,7 @@ UNDER_WAY = frozenset({"slotted", "admitted", "dueling", "parked"})
 STEPS = ("admit", "reject", "withhold", "park", "resume", "won", "lost", "unproven", "carry")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_the_ledger_keeps_its_invariants_under_any_history(
     make_book: Callable[..., Any], data: st.DataObject

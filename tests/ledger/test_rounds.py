@@ -23,7 +23,7 @@ commits = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(history=st.lists(commits, min_size=2, max_size=5))
 def test_a_validator_that_reads_late_gives_the_same_slots(
     make_book: Callable[..., Any], history: list[list[tuple[str, int, bool, str]]]

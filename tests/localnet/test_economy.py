@@ -219,7 +219,7 @@ def test_an_evm_key_proves_itself(world):
     world.run(story)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(st.lists(st.integers(0, 65_535), min_size=4, max_size=4), min_size=4, max_size=4),
     blocks=st.integers(1, 1_000),

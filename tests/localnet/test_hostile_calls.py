@@ -41,7 +41,7 @@ NAMES = sorted(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     call=st.sampled_from(sorted(CALLS)),
     params=st.dictionaries(st.sampled_from(NAMES), trees, max_size=8),

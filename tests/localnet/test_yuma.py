@@ -200,7 +200,7 @@ def worlds(draw) -> tuple[Rules, Inputs]:
     return rules, inputs
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(worlds())
 def test_every_output_is_finite_and_every_share_sums_to_one_or_zero(world):
     result = run_yuma(*world)

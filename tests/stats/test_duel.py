@@ -177,7 +177,7 @@ def test_a_lucky_stop_is_not_confirmed(make_terms, make_blocks):
     assert (verdict.outcome, verdict.reason, verdict.gain) == ("unproven", "gain_below_margin", 0.0)
 
 
-@settings(deadline=None, max_examples=40, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(
     mean=st.sampled_from([-0.2, 0.0, 0.03, 0.1, 0.2]),
     seed=st.integers(0, 10_000),

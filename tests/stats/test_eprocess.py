@@ -24,7 +24,7 @@ def exact_wealth(d, mean, null):
     return total / len(bets)
 
 
-@settings(deadline=None, max_examples=40, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(st.lists(difference, min_size=1, max_size=12), st.sampled_from([0.0, 0.005, 0.3, -0.5]))
 def test_wealth_equals_exact_rational_arithmetic(d, mean):
     for null in ("at_most", "at_least"):
@@ -113,7 +113,7 @@ def test_a_run_of_one_slice_would_break_the_raw_process(draw):
     assert (run_crowned, block_crowned) == (200, 0)
 
 
-@settings(deadline=None, max_examples=60, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(st.lists(difference, min_size=1, max_size=60), st.sampled_from([0.2, 0.01, 1e-6]))
 def test_interval_is_where_the_tests_reject(d, alpha):
     values = np.array(d)
@@ -127,7 +127,7 @@ def test_interval_is_where_the_tests_reject(d, alpha):
         assert log_wealth(values, upper - 5e-6, null="at_least") < threshold
 
 
-@settings(deadline=None, max_examples=30, derandomize=True)
+@settings(max_examples=30, derandomize=True)
 @given(st.lists(difference, min_size=1, max_size=40))
 def test_interval_is_mirrored_when_the_sides_change_places(d):
     lower, upper = confidence_sequence(np.array(d), 0.05)
@@ -173,7 +173,7 @@ def test_bad_arguments_are_refused():
             confidence_sequence(d, alpha)
 
 
-@settings(deadline=None, max_examples=30, derandomize=True)
+@settings(max_examples=30, derandomize=True)
 @given(st.integers(1, 300), st.lists(st.integers(1, 64), min_size=300, max_size=300))
 def test_shares_of_a_reign_sum_to_at_most_alpha(horizon, slots):
     spent = sum(

@@ -32,7 +32,7 @@ def world(make_blocks, make_row, draw, shape):
     return blocks
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(shape=SHAPES)
 def test_a_played_duel_ends_as_the_real_one(make_terms, make_blocks, make_row, draw, shape):
     terms = make_terms(min=32, max=64, gain=48, carried_rounds=2, identity=shape[3], kl_budget=8.5)

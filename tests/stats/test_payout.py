@@ -36,7 +36,7 @@ def earned(schedule, rivals=(), rounds=200, half_life=14.0):
     return total
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, derandomize=True)
 @given(records)
 def test_shares_and_remainder_are_a_whole(terms):
     payout = live_weights(terms, 0.1, 28.0)
@@ -45,7 +45,7 @@ def test_shares_and_remainder_are_a_whole(terms):
     assert sum(payout.shares.values()) + payout.remainder == pytest.approx(1.0)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 @given(st.floats(1e-4, 0.1))
 def test_a_lone_fresh_record_earns_its_own_size(gain):
     payout = live_weights([RecordTerm("a", gain, 0)], 0.1, 28.0)
@@ -72,7 +72,7 @@ def flow(arrivals, rounds, full_gain=0.1, half_life=7.0):
     return np.array(path)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(steps.filter(len))
 def test_a_record_is_paid_for_its_gain_and_no_more_whoever_else_is_paid(arrivals):
     """Pay to date is exactly what has worn off, so a late, crowded or lonely record earns the same."""
@@ -82,7 +82,7 @@ def test_a_record_is_paid_for_its_gain_and_no_more_whoever_else_is_paid(arrivals
     assert paid == pytest.approx(owed, rel=1e-3)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 @given(steps.filter(len), steps, st.integers(1, 60))
 def test_waiting_never_pays_at_any_time(mine, rivals, delay):
     """Without any discount, beside any rivals: the pay to date of who waits is never ahead."""
@@ -92,7 +92,7 @@ def test_waiting_never_pays_at_any_time(mine, rivals, delay):
     assert (late <= early + 1e-9).all()
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 @given(st.lists(st.tuples(st.integers(0, 80), st.floats(1e-3, 0.2)), min_size=1, max_size=5), steps)
 def test_drips_never_earn_more_than_their_sum_at_once(parts, rivals):
     """However large the sum is, and though full pay caps what a round pays for it."""
@@ -102,7 +102,7 @@ def test_drips_never_earn_more_than_their_sum_at_once(parts, rivals):
     assert (drips <= at_once + 1e-9).all()
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(steps.filter(len), st.integers(80, 160))
 def test_weights_follow_from_the_ages_alone(arrivals, now):
     """A validator that starts today sets the weights of one that paid every round."""
@@ -141,7 +141,7 @@ def test_a_snipers_small_step_earns_its_own_size():
     assert payout.shares == {"author": pytest.approx(0.14 / 0.146), "sniper": pytest.approx(0.006 / 0.146)}
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(st.lists(st.floats(1e-3, 0.05), min_size=1, max_size=6), records)
 def test_sybils_that_split_a_gain_earn_no_more_than_one(parts, others):
     whole = live_weights([*others, RecordTerm("me", math.fsum(parts), 0)], 0.1, 28.0)
@@ -171,7 +171,7 @@ def test_a_hotkey_that_left_is_not_paid_and_nobody_gains_by_it():
     assert payout.paid_to({"here"}) == Payout({"here": pytest.approx(0.3)}, pytest.approx(0.7))
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, derandomize=True)
 @given(st.lists(gains, max_size=8), st.floats(-0.1, 1.0))
 def test_anchor_cap_bounds_the_sum_and_keeps_the_proportions(values, cap):
     capped = anchor_cap(values, cap)
@@ -232,7 +232,7 @@ def test_negative_numbers_are_refused():
         to_u16({0: -0.5})
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, derandomize=True)
 @given(st.dictionaries(st.integers(0, 255), st.one_of(st.just(0.0), st.floats(1e-12, 1.0)), max_size=12))
 def test_u16_weights_are_those_of_the_sdk(shares):
     ordered = sorted(shares.items())

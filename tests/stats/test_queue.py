@@ -30,7 +30,7 @@ def test_ties_follow_the_hash_of_seed_and_hotkey():
         assert slots(tied, 0, seed, 8) == tuple(expected)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 @given(candidates, st.integers(0, 5), st.integers(0, 6), st.randoms(use_true_random=False))
 def test_slots_do_not_depend_on_the_order_of_reading(waiting, now, limit, random):
     chosen = slots(waiting, now, SEED, limit)
@@ -41,7 +41,7 @@ def test_slots_do_not_depend_on_the_order_of_reading(waiting, now, limit, random
     assert [one.commit_block for one in chosen] == sorted(one.commit_block for one in chosen)
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50, derandomize=True)
 @given(candidates, st.integers(0, 6))
 def test_no_younger_commit_ever_overtakes(waiting, limit):
     chosen = slots(waiting, 10, SEED, limit)

@@ -76,6 +76,12 @@ def _word_limit(params: Params) -> tuple[str, str]:
     return "word " * limit, "word " * (2 * limit + 1)
 
 
+def _topic_limit(params: Params) -> tuple[str, str]:
+    limit, topic = int(params["words"]), str(params["topic"])
+    others = " ".join(f"w{number}" for number in range(1, max(3, limit)))
+    return f"{topic} {others}", f"w0 {others}"
+
+
 def _answer(params: Params) -> tuple[str, str]:
     answer = str(params["answer"])
     value = number_of(answer)
@@ -91,6 +97,7 @@ def _json(params: Params) -> tuple[str, str]:
 
 EXAMPLES: Mapping[str, Callable[[Params], tuple[str, str]]] = {
     "word-limit-1": _word_limit,
+    "word-limit-2": _topic_limit,
     "exact-answer-1": _answer,
     "exact-answer-2": _answer,
     "format-json-1": _json,

@@ -32,7 +32,7 @@ from shared.checkpoints.bundle import Bundle, load_bundle
 from shared.checkpoints.stores import FileStore
 from shared.competition import read_rules
 from shared.evaluation.pools import load_prompt_source, make_pool
-from shared.evaluation.tiny import FOLLOWERS, OPENERS, build_tiny_policy, build_tiny_trunk
+from shared.evaluation.tiny import FOLLOWERS, OPENERS, build_tiny_policy, build_tiny_trunk, fit_rules
 from shared.models.competition import Competition
 from shared.models.prompt import Prompt
 from shared.models.wire import canonical_json
@@ -50,7 +50,7 @@ T = TypeVar("T", bound=Table)
 ROLES = ("owner", "validator", "first", "second", "third", "fourth", "fifth")
 ROUND_BLOCKS = 60
 SLICES = (SliceName("instruct"), SliceName("constraints"))
-RULES = read_rules(Path(shared.competitions.__path__[0]) / "demo.toml")
+RULES = fit_rules(read_rules(Path(shared.competitions.__path__[0]) / "demo.toml"))
 SMALL = {
     **RULES,
     "name": "tiny",

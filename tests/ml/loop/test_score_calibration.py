@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.score_calibration import print_trials, run_trials
+from benchmarks.score_calibration import make_better, print_trials, run_trials
 from shared.checkpoints.bundle import Bundle, load_bundle
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -17,7 +17,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 def test_the_ends_are_foreseen(tiny_bundle: Bundle, tiny_judge: Path, tmp_path: Path, capsys: Any) -> None:
     shutil.copytree(tiny_bundle.root, tmp_path / "bundle")
     shutil.copytree(tiny_judge, tmp_path / "bundle" / "public" / "proxy")
-    trials = run_trials(tmp_path, load_bundle(tmp_path / "bundle"), (0.0, 1.0), seeds=1, runs=50)
+    bundle = load_bundle(tmp_path / "bundle")
+    better = make_better(tmp_path, bundle)
+    trials = run_trials(tmp_path, bundle, better, (0.0, 1.0), seeds=1, runs=50)
     assert [trial.wins for trial in trials] == [0, 1]
     assert trials[0].foreseen.chance == 0.0
     assert trials[1].foreseen.chance > 0.5

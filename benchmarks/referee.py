@@ -1,0 +1,115 @@
+"""A validator's bench over a whole bundle, for benchmarks that hold checkpoints to the held-out judges.
+
+Draw, bench and rule are the product's own. Every answer is kept in memory while the referee lives, so the
+base answers each prompt once, however many checkpoints meet it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from miner.opponent import Conditions
+from miner.score import weights_digest
+from shared.checkpoints.bundle import Bundle
+from shared.dueling import SampleKey, Side, duel_row, fresh_difference, seeds_of, statistic
+from shared.evaluation.children import JudgeChild, SamplerChild
+from shared.evaluation.prompts import draw
+from shared.models.evidence import DuelRow, Sample
+from shared.models.prompt import Prompt
+from shared.models.verdict import Verdict
+from shared.models.wire import digest_of
+from shared.scoring import Bench, Job
+from shared.stats.duel import More, Terms, decide
+from shared.stats.eprocess import alpha_share
+from shared.stats.rows import Block, block_means, mean_and_error, slice_means
+from shared.types import Digest, RoundNumber
+
+CONDITIONS = Conditions(trial=1, slots=2, source="the benchmark's")
+FIRST_ROUND = RoundNumber(0)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A checkpoint against the base on prompts of the held-out pool."""
+
+    mean: float
+    """Mean d."""
+    error: float
+    """Its standard error over blocks."""
+    slices: dict[str, float]
+    kl: float
+    """Nats per completion to the base."""
+
+
+class Referee:
+    """Plays duels of one checkpoint after another against the base."""
+
+    def __init__(self, bundle: Bundle, bench: Bench) -> None:
+        self._bundle = bundle
+        self._bench = bench
+        self._samples: dict[SampleKey, Sample] = {}
+        self._plan = Terms.of(bundle.rules, bundle.rules.duel.alpha).plan
+
+    def play(self, checkpoint: Path, seed: int) -> Verdict:
+        """One duel against the base to its verdict, on the draws of as many rounds as it takes."""
+        rules, duel = self._bundle.rules, self._bundle.rules.duel
+        alpha = alpha_share(duel.alpha, CONDITIONS.trial, CONDITIONS.slots, duel.horizon_rounds)
+        terms = Terms.of(rules, alpha)
+        most = (duel.prompts.max + duel.prompts.gain) // rules.block_prompts
+        rounds: list[list[Block]] = []
+        while True:
+            root = digest_of({"duel": seed, "round": len(rounds)})
+            drawn = self._draw(root, most)
+            rounds.append([])
+            while isinstance(step := decide(terms, rounds), More):
+                done = len(rounds[-1])
+                asked = [prompt for block in drawn[done : done + step.blocks] for prompt in block]
+                rounds[-1] += self._blocks(self._answer(checkpoint, asked, root))
+            if isinstance(step, Verdict):
+                return step
+
+    def measure(self, checkpoint: Path, prompts: int, seed: int) -> Measured:
+        """Mean d on about so many prompts, whole blocks; the same prompts for every checkpoint."""
+        root = digest_of({"measure": seed})
+        blocks = self._draw(root, prompts // self._bundle.rules.block_prompts)
+        rows = self._answer(checkpoint, [prompt for block in blocks for prompt in block], root)
+        d = np.array([row.d for row in rows])
+        mean, error = mean_and_error(block_means(d, self._plan))
+        slices = {name: float(means.mean()) for name, means in slice_means(d, self._plan).items()}
+        return Measured(mean, error, slices, float(np.mean([row.kl for row in rows])))
+
+    def _draw(self, root: Digest, blocks: int) -> tuple[tuple[Prompt, ...], ...]:
+        weights = {part.name: part.weight for part in self._bundle.rules.slices}
+        return draw(self._bundle.pools, weights, root, (), blocks)
+
+    def _blocks(self, rows: Sequence[DuelRow]) -> tuple[Block, ...]:
+        rules = self._bundle.rules
+        found = [statistic(row, fresh_difference(row, rules, FIRST_ROUND)) for row in rows]
+        return Block.split(self._plan, found)
+
+    def _answer(self, checkpoint: Path, prompts: Sequence[Prompt], root: Digest) -> list[DuelRow]:
+        seeds = seeds_of(self._bundle.rules, root, prompts)
+        sides = []
+        for weights, own in zip((checkpoint, self._bundle.base), seeds, strict=True):
+            model = weights_digest(weights)
+            keys = [(prompt, value) for prompt in prompts for value in own[prompt.id]]
+            missing = [(p, value) for p, value in keys if (model, p.id, value) not in self._samples]
+            scored = self._bench.evaluate(weights, [Job(prompt, value) for prompt, value in missing])
+            self._samples |= {(model, p.id, value): s for (p, value), s in zip(missing, scored, strict=True)}
+            sides.append(Side(model, own, self._samples))
+        return [duel_row(prompt, index, *sides) for index, prompt in enumerate(prompts)]
+
+
+@contextmanager
+def referee(bundle: Bundle) -> Iterator[Referee]:
+    """A referee whose children end with it."""
+    with (
+        closing(SamplerChild(bundle.base, bundle.rules.sampling)) as sampler,
+        closing(JudgeChild(bundle.judges, threads=bundle.rules.sampling.engine.threads)) as judges,
+    ):
+        yield Referee(bundle, Bench(bundle.rules, bundle.references, sampler, judges))
