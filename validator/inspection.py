@@ -6,6 +6,7 @@ code and the name of what is wrong: pools, numbers, verifiers, judges. It writes
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,14 @@ from shared.evaluation.children import JudgeChild
 from shared.models.competition import Competition, Pool
 from shared.models.prompt import Prompt, pool_root
 from shared.models.wire import digest_of
+from shared.stats.payout import lifetime_pay, longest_half_life
 from shared.types import JudgeName, SliceName
 from validator.judges.verifying import check_prompts
 
 UNMEASURED = digest_of({"digest": "not measured yet"})
 """Stands for digests that the build measures later."""
+LEAST_RECORD_PAY = 2.0
+"""Round-emissions that a lone record of the least gain, the margin, may earn over its life at most."""
 PROBES = (
     ("What is a lantern?", "A lantern is a lamp that you can carry."),
     ("What is a lantern?", ""),
@@ -52,6 +56,7 @@ def check_pools(pools: Mapping[SliceName, Sequence[Prompt]], open_prompts: Itera
 def check_numbers(rules: Mapping[str, Any], pools: Mapping[SliceName, Sequence[Prompt]]) -> Competition:
     """The rules with everything measurable left open, their numbers held against the pools.
 
+    A rule of pay too: a lone record at the margin earns at most `LEAST_RECORD_PAY` over its life.
     Raises AgonError `competition_invalid` or `pool_too_small`.
     """
     slices = [
@@ -66,6 +71,7 @@ def check_numbers(rules: Mapping[str, Any], pools: Mapping[SliceName, Sequence[P
     }
     competition = parse_competition(draft, source="rules")
     check_bundle_numbers(competition, pools)
+    _check_least_record(competition)
     return competition
 
 
@@ -88,6 +94,22 @@ def check_judges(judges: Mapping[JudgeName, Path]) -> None:
         for name in judges:
             if len(set(child.reward(name, PROBES))) == 1:
                 raise AgonError("judge_invalid", f"judge {name} gives every text the same reward")
+
+
+def _check_least_record(rules: Competition) -> None:
+    margin, payout = rules.duel.margin, rules.payout
+    pay = lifetime_pay(margin, payout.full_gain, payout.half_life_rounds)
+    if pay <= LEAST_RECORD_PAY:
+        return
+    longest = math.floor(100.0 * longest_half_life(margin, payout.full_gain, LEAST_RECORD_PAY)) / 100.0
+    raise AgonError(
+        "competition_invalid",
+        f"the least record, a gain of {margin:g}, would earn {pay:.5g} round-emissions over its life;"
+        f" at most {LEAST_RECORD_PAY:g} are allowed",
+        help=f"set payout.half_life_rounds to at most {longest:.2f}, or raise payout.full_gain"
+        if longest > 0.0
+        else f"raise payout.full_gain above {margin / LEAST_RECORD_PAY:g}",
+    )
 
 
 def _pool_of(prompts: Sequence[Prompt]) -> dict[str, Any]:

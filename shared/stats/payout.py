@@ -111,7 +111,20 @@ def lifetime_pay(gain: float, full_gain: float, half_life: float) -> float:
     It is reached in the limit and never exceeded. Raises as `live_weights`.
     """
     _require_positive(full_gain, half_life)
-    return float(gain / (full_gain * (1.0 - 2.0 ** (-1.0 / half_life))))
+    return gain / full_gain / -math.expm1(-math.log(2.0) / half_life)
+
+
+def longest_half_life(gain: float, full_gain: float, pay: float) -> float:
+    """Rounds of the half-life at which a record of `gain` earns `pay` round-emissions in all.
+
+    The inverse of `lifetime_pay`. 0 where none is short enough: the first round alone pays gain / full_gain.
+    Infinite for a gain of 0. Raises ValueError unless `full_gain` and `pay` are positive and finite.
+    """
+    _require_positive(full_gain, pay)
+    worn = gain / full_gain / pay
+    if worn >= 1.0:
+        return 0.0
+    return math.log(2.0) / -math.log1p(-worn) if worn > 0.0 else math.inf
 
 
 def anchor_cap(gains: Sequence[float], cap: float) -> tuple[float, ...]:
@@ -141,9 +154,9 @@ def to_u16(shares: Mapping[Uid, float]) -> dict[Uid, int]:
     return {uid: value for uid, value in values.items() if value}
 
 
-def _require_positive(full_gain: float, half_life: float) -> None:
-    if not (0.0 < full_gain < math.inf and 0.0 < half_life < math.inf):
-        raise ValueError("full_gain and half_life must be positive and finite")
+def _require_positive(full_gain: float, rounds: float) -> None:
+    if not (0.0 < full_gain < math.inf and 0.0 < rounds < math.inf):
+        raise ValueError(f"full_gain and rounds must be positive and finite: {full_gain}, {rounds}")
 
 
 def _clipped(score: float) -> float:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import shared.competitions
 from shared.competition import read_rules
 from shared.errors import AgonError
 from shared.models.prompt import Prompt
+from shared.stats.payout import lifetime_pay
 from shared.types import PromptId, SliceName
 from validator.inspection import check_numbers, check_pools, check_verifiers
 
@@ -68,6 +72,54 @@ def test_a_slice_too_small_for_its_tolerance_is_refused(rules: dict[str, Any]) -
     with pytest.raises(AgonError, match="slice_tolerance") as caught:
         check_numbers(rules, pools_of(rules))
     assert code_of(caught) == "competition_invalid"
+
+
+def paying(rules: dict[str, Any], margin: float, full_gain: float, half_life: float) -> dict[str, Any]:
+    return {
+        **rules,
+        "duel": {**rules["duel"], "margin": margin, "planning_effect": 0.9},
+        "payout": {**rules["payout"], "full_gain": full_gain, "half_life_rounds": half_life},
+    }
+
+
+@pytest.mark.parametrize(
+    ("margin", "full_gain", "half_life", "way_out"),
+    [
+        pytest.param(0.005, 0.10, 28.0, "payout.half_life_rounds to at most 27.37", id="a little too long"),
+        pytest.param(0.005, 0.10, 27.38, "payout.half_life_rounds to at most 27.37", id="by a hundredth"),
+        pytest.param(0.01, 0.10, 1e300, "payout.half_life_rounds to at most 13.51", id="for ever"),
+        pytest.param(0.01, 1e-300, 1e300, "payout.full_gain above 0.005", id="all emission for anything"),
+        pytest.param(0.3, 0.10, 0.001, "payout.full_gain above 0.15", id="three rounds at once"),
+    ],
+)
+def test_rules_that_pay_a_lone_tiny_record_more_than_two_rounds_are_refused(
+    margin: float, full_gain: float, half_life: float, way_out: str, rules: dict[str, Any]
+) -> None:
+    with pytest.raises(AgonError, match="the least record") as caught:
+        check_numbers(paying(rules, margin, full_gain, half_life), pools_of(rules))
+    assert code_of(caught) == "competition_invalid"
+    assert way_out in caught.value.help
+
+
+@settings(max_examples=40, derandomize=True)
+@given(st.floats(1e-4, 0.5), st.floats(0.01, 1.0), st.floats(0.02, 1e4))
+def test_accepted_rules_pay_the_least_record_at_most_two_rounds(
+    margin: float, full_gain: float, half_life: float
+) -> None:
+    """And refused ones are told the longest half-life that passes, to the hundredth."""
+    rules = dict(read_rules(DEMO))
+    pools = pools_of(rules, size=192, clusters=50)
+    try:
+        payout = check_numbers(paying(rules, margin, full_gain, half_life), pools).payout
+    except AgonError as refused:
+        named = re.search(r"at most ([\d.]+)", refused.help)
+        assert (named is None) == (margin >= 2 * full_gain)
+        if named:
+            longest = float(named[1])
+            check_numbers(paying(rules, margin, full_gain, longest), pools)
+            assert lifetime_pay(margin, full_gain, longest + 0.0101) > 2.0
+    else:
+        assert lifetime_pay(margin, payout.full_gain, payout.half_life_rounds) <= 2.0
 
 
 def test_an_empty_pool_is_too_small(rules: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from shared.stats.payout import (
     anchor_cap,
     lifetime_pay,
     live_weights,
+    longest_half_life,
     probit_gain,
     to_u16,
     wear,
@@ -80,6 +81,22 @@ def test_a_record_is_paid_for_its_gain_and_no_more_whoever_else_is_paid(arrivals
     owed = np.array([lifetime_pay(gain, 0.1, 7.0) for _, gain in arrivals])
     assert (paid <= owed * (1 + 1e-9)).all()
     assert paid == pytest.approx(owed, rel=1e-3)
+
+
+@settings(max_examples=100, derandomize=True)
+@given(st.floats(1e-4, 0.3), st.floats(0.01, 1.0), st.floats(0.1, 10.0))
+def test_the_longest_half_life_earns_the_pay_it_was_asked_for(gain, full_gain, pay):
+    rounds = longest_half_life(gain, full_gain, pay)
+    if gain >= pay * full_gain:
+        assert rounds == 0.0
+    else:
+        assert lifetime_pay(gain, full_gain, rounds) == pytest.approx(pay)
+
+
+def test_no_gain_may_have_any_half_life_and_no_half_life_is_too_long_to_compute():
+    assert longest_half_life(0.0, 0.1, 2.0) == math.inf
+    assert lifetime_pay(0.0, 0.1, 1e300) == 0.0
+    assert lifetime_pay(0.01, 1e-300, 1e300) == math.inf
 
 
 @settings(max_examples=100, derandomize=True)
