@@ -18,15 +18,9 @@ from miner.score_cli import score
 from miner.status_cli import status
 from miner.train_cli import FREE_FLAGS, train
 from shared.console import (
-    BundleOption,
+    WHO,
     ExitCode,
-    HotkeyOption,
     JsonOption,
-    NetuidOption,
-    NetworkOption,
-    StateOption,
-    WalletOption,
-    WalletPathOption,
     YesOption,
     command,
     confirm,
@@ -34,6 +28,7 @@ from shared.console import (
     print_fields,
     print_json,
     say,
+    with_settings,
 )
 from shared.errors import Rejection
 from shared.settings import Settings
@@ -45,13 +40,9 @@ SourceArgument = Annotated[Path, typer.Argument(help="Directory of the checkpoin
 
 @app.command()
 @command
+@with_settings(*WHO, "bundle")
 async def init(
-    network: NetworkOption = None,
-    wallet: WalletOption = None,
-    wallet_hotkey: HotkeyOption = None,
-    wallet_path: WalletPathOption = None,
-    netuid: NetuidOption = None,
-    bundle: BundleOption = None,
+    settings: Settings,
     create_wallet: Annotated[
         bool,
         typer.Option(
@@ -62,14 +53,6 @@ async def init(
     as_json: JsonOption = False,
 ) -> None:
     """Show what is there, what is missing, and the command lines that come next."""
-    settings = Settings.load(
-        network=network,
-        wallet=wallet,
-        wallet_hotkey=wallet_hotkey,
-        wallet_path=wallet_path,
-        netuid=netuid,
-        bundle=bundle,
-    )
     settings.require_network()
     from miner import readiness
     from shared.chain.connect import connect
@@ -87,11 +70,9 @@ async def init(
 
 @app.command()
 @command
-async def price(
-    network: NetworkOption = None, netuid: NetuidOption = None, as_json: JsonOption = False
-) -> None:
+@with_settings("network", "netuid")
+async def price(settings: Settings, as_json: JsonOption = False) -> None:
     """Show what registering one hotkey costs now."""
-    settings = Settings.load(network=network, netuid=netuid)
     settings.require_network()
     subnet = settings.require_netuid()
     from miner.register import require_subnet
@@ -109,12 +90,9 @@ async def price(
 
 @app.command()
 @command
+@with_settings(*WHO)
 async def register(
-    network: NetworkOption = None,
-    wallet: WalletOption = None,
-    wallet_hotkey: HotkeyOption = None,
-    wallet_path: WalletPathOption = None,
-    netuid: NetuidOption = None,
+    settings: Settings,
     max_burn: Annotated[
         float | None, typer.Option("--max-burn", min=0, help="Refuse to pay more than this, in TAO.")
     ] = None,
@@ -122,9 +100,6 @@ async def register(
     as_json: JsonOption = False,
 ) -> None:
     """Register the hotkey on the subnet, after showing the price."""
-    settings = Settings.load(
-        network=network, wallet=wallet, wallet_hotkey=wallet_hotkey, wallet_path=wallet_path, netuid=netuid
-    )
     settings.require_network()
     subnet = settings.require_netuid()
     from miner.register import quote, require_affordable
@@ -183,13 +158,13 @@ def package(
 
 @app.command()
 @command
-def check(source: SourceArgument, bundle: BundleOption = None, as_json: JsonOption = False) -> None:
+@with_settings("bundle")
+def check(settings: Settings, source: SourceArgument, as_json: JsonOption = False) -> None:
     """Run the validators' own admission offline and list everything that is wrong. Exit code 3 if so."""
-    root = Settings.load(bundle=bundle).require_bundle()
     from miner.check import check as check_source
     from shared.checkpoints.bundle import load_bundle
 
-    report = check_source(source, load_bundle(root, public=True))
+    report = check_source(source, load_bundle(settings.require_bundle(), public=True))
     if not report.ok:
         _refuse(report.findings, as_json=as_json)
     digest = report.manifest.digest if report.manifest else None
@@ -201,15 +176,10 @@ def check(source: SourceArgument, bundle: BundleOption = None, as_json: JsonOpti
 
 @app.command()
 @command
+@with_settings(*WHO, "state", "bundle")
 async def submit(
+    settings: Settings,
     source: Annotated[Path | None, typer.Argument(help="Packaged checkpoint.", show_default=False)] = None,
-    network: NetworkOption = None,
-    wallet: WalletOption = None,
-    wallet_hotkey: HotkeyOption = None,
-    wallet_path: WalletPathOption = None,
-    netuid: NetuidOption = None,
-    state: StateOption = None,
-    bundle: BundleOption = None,
     locator: Annotated[
         str | None, typer.Option("--locator", help="Where the files will be, such as file:NAME.")
     ] = None,
@@ -232,15 +202,6 @@ async def submit(
     """Commit a packaged checkpoint, publish it when a round gives it a slot, and read it back."""
     from miner.orders import Order, serve
 
-    settings = Settings.load(
-        network=network,
-        wallet=wallet,
-        wallet_hotkey=wallet_hotkey,
-        wallet_path=wallet_path,
-        netuid=netuid,
-        state=state,
-        bundle=bundle,
-    )
     order = Order(source, locator, resume=resume, replace=replace, wait=not no_wait, dry_run=dry_run, api=api)
     receipt = await serve(settings, order, talk=say)
     if receipt.findings:

@@ -14,18 +14,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shared.console import (
-    BundleOption,
-    HotkeyOption,
+    WHO,
     JsonOption,
-    NetuidOption,
-    NetworkOption,
-    StateOption,
-    WalletOption,
-    WalletPathOption,
     command,
     print_fields,
     print_json,
     say,
+    with_settings,
 )
 from shared.settings import Settings
 
@@ -59,7 +54,9 @@ SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of the firs
 
 
 @command
+@with_settings(*WHO, "state", "bundle")
 async def run(
+    settings: Settings,
     api: ApiOption,
     recipe: RecipeOption = "dpo",
     config: ConfigOption = None,
@@ -72,19 +69,9 @@ async def run(
     poll: PollOption = 12.0,
     attempts: AttemptsOption = None,
     seed: SeedOption = 0,
-    network: NetworkOption = None,
-    wallet: WalletOption = None,
-    wallet_hotkey: HotkeyOption = None,
-    wallet_path: WalletPathOption = None,
-    netuid: NetuidOption = None,
-    state: StateOption = None,
-    bundle: BundleOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train, score and submit unattended: submit what has a chance, back off when nothing has."""
-    where = {"network": network, "netuid": netuid, "state": state, "bundle": bundle}
-    keys = {"wallet": wallet, "wallet_hotkey": wallet_hotkey, "wallet_path": wallet_path}
-    settings = Settings.load(**where, **keys)
     settings.require_network()
     from miner.run.driver import resume
     from miner.run.process import ScoreInChild, TrainInChild

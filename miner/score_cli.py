@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shared.console import (
-    BundleOption,
     ExitCode,
     JsonOption,
-    NetworkOption,
-    StateOption,
     command,
     print_fields,
     print_json,
     say,
+    with_settings,
 )
 from shared.settings import Settings
 
@@ -31,7 +29,9 @@ if TYPE_CHECKING:
 
 
 @command
+@with_settings("network", "state", "bundle")
 def score(
+    settings: Settings,
     source: Annotated[Path, typer.Argument(help="Directory of the checkpoint.", show_default=False)],
     against: Annotated[
         str | None,
@@ -52,13 +52,9 @@ def score(
     slots: Annotated[
         int | None, typer.Option("--slots", min=1, help="Slots of the round, instead of asking.")
     ] = None,
-    network: NetworkOption = None,
-    state: StateOption = None,
-    bundle: BundleOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Play a dry duel on public prompts and estimate the chance to win a real one."""
-    settings = Settings.load(network=network, state=state, bundle=bundle)
     root = settings.require_bundle()
     from miner.opponent import asked_conditions, assumed_conditions, find_opponent
     from miner.practice import open_practice

@@ -10,27 +10,21 @@ from typing import Annotated, Any
 import typer
 
 from shared.console import (
-    HotkeyOption,
+    WHO,
     JsonOption,
-    NetuidOption,
-    NetworkOption,
-    WalletOption,
-    WalletPathOption,
     command,
     print_fields,
     print_json,
+    with_settings,
 )
 from shared.settings import Settings
 
 
 @command
+@with_settings(*WHO)
 async def status(
+    settings: Settings,
     api: Annotated[str, typer.Option("--api", help="Address of a validator's API.", envvar="AGON_API")],
-    network: NetworkOption = None,
-    netuid: NetuidOption = None,
-    wallet: WalletOption = None,
-    wallet_hotkey: HotkeyOption = None,
-    wallet_path: WalletPathOption = None,
     digest: Annotated[
         str | None, typer.Option("--digest", help="Ask for a committed digest instead of the hotkey.")
     ] = None,
@@ -40,9 +34,6 @@ async def status(
     as_json: JsonOption = False,
 ) -> None:
     """Show what a validator says about the hotkey's submissions."""
-    settings = Settings.load(
-        network=network, netuid=netuid, wallet=wallet, wallet_hotkey=wallet_hotkey, wallet_path=wallet_path
-    )
     from miner.explain import explain, shown_explanation
     from miner.status import fetch_status, shown_fields
     from shared.types import Hotkey

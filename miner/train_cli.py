@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shared.console import (
-    BundleOption,
     JsonOption,
-    NetworkOption,
-    StateOption,
     command,
     print_fields,
     print_json,
     say,
+    with_settings,
 )
 from shared.errors import AgonError, TransientError
 from shared.settings import Settings
@@ -40,7 +38,9 @@ RecipeOption = Annotated[
 
 
 @command
+@with_settings("bundle", "network", "state")
 def train(
+    settings: Settings,
     context: typer.Context,
     recipe: RecipeOption,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="New directory to write.")] = None,
@@ -50,9 +50,6 @@ def train(
     config: Annotated[
         Path | None, typer.Option("--config", help="TOML file of the recipe's settings; flags win.")
     ] = None,
-    bundle: BundleOption = None,
-    network: NetworkOption = None,
-    state: StateOption = None,
     api: Annotated[
         str | None,
         typer.Option("--api", help="Validator that knows the champion.", envvar="AGON_API"),
@@ -60,7 +57,7 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted run; its settings must be the same.")
     ] = False,
-    settings: Annotated[
+    list_settings: Annotated[
         bool, typer.Option("--settings", help="List the recipe's settings and leave.")
     ] = False,
     as_json: JsonOption = False,
@@ -70,21 +67,20 @@ def train(
     from miner.train.settings import described, read_config, to_toml
 
     found = find(recipe)
-    if settings:
+    if list_settings:
         rows = described(found.config)
         print_json(rows) if as_json else print_fields(rows)
         return
     if out is None:
         raise AgonError("usage", "no place to write to", help="pass --out with a new directory")
     read = read_config(found.config, config, context.args)
-    house = Settings.load(bundle=bundle, network=network, state=state)
     from miner.train.registry import train as run
     from miner.train.task import task_of
     from miner.train.workspace import is_main
     from shared.checkpoints.bundle import load_bundle
 
-    loaded = load_bundle(house.require_bundle(), public=True)
-    parent = _parent(house, loaded, start, api, out if resume else None)
+    loaded = load_bundle(settings.require_bundle(), public=True)
+    parent = _parent(settings, loaded, start, api, out if resume else None)
     talk = say if is_main() else _say_nothing
     talk(to_toml(read))
     report = run(recipe, task_of(loaded, parent), read, out, resume=resume, talk=talk)
@@ -100,7 +96,7 @@ def _say_nothing(_: str) -> None:
 
 
 def _parent(
-    house: Settings, loaded: Bundle, start: str, api: str | None, resumed: Path | None
+    settings: Settings, loaded: Bundle, start: str, api: str | None, resumed: Path | None
 ) -> Path | None:
     """Directory to start from; none for the base.
 
@@ -112,7 +108,7 @@ def _parent(
 
     if start not in {"base", "champion"} and not Path(start).is_dir():
         raise AgonError("usage", f"--from takes base, champion or a directory, not {start}")
-    parent = find_opponent(house, loaded, start, api)
+    parent = find_opponent(settings, loaded, start, api)
     before = recorded_parent(resumed) if start == "champion" and resumed else None
     if before and checkpoint_digest(parent) != before:
         message = f"the champion was {before} when training began and is {checkpoint_digest(parent)} now"

@@ -15,15 +15,17 @@ from dataclasses import asdict, is_dataclass
 from decimal import Decimal
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, ParamSpec
+from typing import Annotated, Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
 import typer
 from pydantic import BaseModel
 
 from shared.errors import USAGE_CODES, AgonError
 from shared.logs import set_up_logs
+from shared.settings import Settings
 
 P = ParamSpec("P")
+R = TypeVar("R")
 
 
 COMMAND_PREFIX = "agon-"
@@ -60,6 +62,26 @@ StateOption = Annotated[
 BundleOption = Annotated[
     Path | None, typer.Option("--bundle", help="Directory of the competition's bundle. [env: AGON_BUNDLE]")
 ]
+LedgerOption = Annotated[
+    str | None, typer.Option("--ledger", help="SQLAlchemy URL of the ledger. [env: AGON_LEDGER]")
+]
+HostOption = Annotated[str | None, typer.Option("--host", help="Address to listen on. [env: AGON_API_HOST]")]
+PortOption = Annotated[int | None, typer.Option("--port", help="Port to listen on. [env: AGON_API_PORT]")]
+SETTING_OPTIONS: Mapping[str, Any] = {
+    "network": NetworkOption,
+    "wallet": WalletOption,
+    "wallet_hotkey": HotkeyOption,
+    "wallet_path": WalletPathOption,
+    "netuid": NetuidOption,
+    "state": StateOption,
+    "bundle": BundleOption,
+    "ledger": LedgerOption,
+    "api_host": HostOption,
+    "api_port": PortOption,
+}
+"""Settings that a command line can set, by name."""
+WHO = ("network", "wallet", "wallet_hotkey", "wallet_path", "netuid")
+"""Settings of a command that acts on a subnet with keys."""
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before spending or writing.")]
 
@@ -119,6 +141,33 @@ def command(function: Callable[P, Any]) -> Callable[P, Any]:
             raise typer.Exit(ExitCode.INTERRUPTED) from None
 
     return run
+
+
+def with_settings(*names: str) -> Callable[[Callable[Concatenate[Settings, P], R]], Callable[..., R]]:
+    """Give a command the options of these settings, and its first parameter the settings that result.
+
+    Put it under `@command`, so that a wrong setting is told like any error.
+    """
+
+    def decorate(function: Callable[Concatenate[Settings, P], R]) -> Callable[..., R]:
+        def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            flags = {name: kwargs.pop(name) for name in names}
+            return function(Settings.load(**flags), *args, **kwargs)
+
+        _, *own = inspect.signature(function, eval_str=True).parameters.values()
+        given = [
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=SETTING_OPTIONS[name]
+            )
+            for name in names
+        ]
+        every = [*(part.replace(kind=inspect.Parameter.KEYWORD_ONLY) for part in own), *given]
+        functools.update_wrapper(run, function)
+        run.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
+        run.__annotations__ = {part.name: part.annotation for part in every}
+        return run
+
+    return decorate
 
 
 def fail(error: AgonError, *, as_json: bool) -> NoReturn:

@@ -12,18 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shared.console import (
-    BundleOption,
-    HotkeyOption,
+    WHO,
     JsonOption,
-    NetuidOption,
-    NetworkOption,
-    StateOption,
-    WalletOption,
-    WalletPathOption,
     command,
     make_app,
     print_json,
     say,
+    with_settings,
 )
 from shared.logs import set_up_logs
 from shared.settings import Settings
@@ -41,36 +36,18 @@ app.add_typer(judge_app)
 app.command()(evidence)
 app.command()(replay)
 
-LedgerOption = Annotated[
-    str | None, typer.Option("--ledger", help="SQLAlchemy URL of the ledger. [env: AGON_LEDGER]")
-]
+LOOP = (*WHO, "bundle", "state", "ledger")
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")]
 
 
 @app.command()
 @command
+@with_settings(*LOOP)
 async def run(
-    network: NetworkOption = None,
-    wallet: WalletOption = None,
-    wallet_hotkey: HotkeyOption = None,
-    wallet_path: WalletPathOption = None,
-    netuid: NetuidOption = None,
-    bundle: BundleOption = None,
-    state: StateOption = None,
-    ledger: LedgerOption = None,
+    settings: Settings,
     verbose: VerboseOption = False,
 ) -> None:
     """Follow the chain: intake, duels, statements and weights, until interrupted."""
-    settings = Settings.load(
-        network=network,
-        wallet=wallet,
-        wallet_hotkey=wallet_hotkey,
-        wallet_path=wallet_path,
-        netuid=netuid,
-        bundle=bundle,
-        state=state,
-        ledger=ledger,
-    )
     from validator.loop import run as run_loop
 
     await _work(settings, run_loop, verbose=verbose)
@@ -78,28 +55,12 @@ async def run(
 
 @app.command()
 @command
+@with_settings(*LOOP)
 async def once(
-    network: NetworkOption = None,
-    wallet: WalletOption = None,
-    wallet_hotkey: HotkeyOption = None,
-    wallet_path: WalletPathOption = None,
-    netuid: NetuidOption = None,
-    bundle: BundleOption = None,
-    state: StateOption = None,
-    ledger: LedgerOption = None,
+    settings: Settings,
     verbose: VerboseOption = False,
 ) -> None:
     """Do everything that is due at the present head, then stop."""
-    settings = Settings.load(
-        network=network,
-        wallet=wallet,
-        wallet_hotkey=wallet_hotkey,
-        wallet_path=wallet_path,
-        netuid=netuid,
-        bundle=bundle,
-        state=state,
-        ledger=ledger,
-    )
     from validator.loop import run_once
 
     await _work(settings, run_once, verbose=verbose)
@@ -117,15 +78,12 @@ async def _work(settings: Settings, loop: Callable[[House], Awaitable[None]], *,
 
 @app.command()
 @command
+@with_settings("state", "ledger", "api_host", "api_port")
 def serve(
-    state: StateOption = None,
-    ledger: LedgerOption = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on. [env: AGON_API_HOST]")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on. [env: AGON_API_PORT]")] = None,
+    settings: Settings,
     block_time: Annotated[float, typer.Option(help="Seconds per block of the chain, for /health.")] = 12.0,
 ) -> None:
     """Serve scores, verdicts and statements over HTTP, read-only; holds no key."""
-    settings = Settings.load(state=state, ledger=ledger, api_host=host, api_port=port)
     from validator.serving import serve as serve_api
 
     say(f"serving on http://{settings.api_host}:{settings.api_port}, documented at /docs")
@@ -134,14 +92,13 @@ def serve(
 
 @app.command()
 @command
+@with_settings("state", "ledger")
 def explain(
+    settings: Settings,
     who: Annotated[str, typer.Argument(help="A hotkey, a committed digest or a model digest.")],
-    state: StateOption = None,
-    ledger: LedgerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what became of a submission and why, with the interval and what would have won."""
-    settings = Settings.load(state=state, ledger=ledger)
     from validator.api.answers import find_submissions
     from validator.explaining import text_of
     from validator.ledger.database import open_reader

@@ -8,27 +8,25 @@ from typing import Annotated
 import typer
 
 from shared.console import (
-    BundleOption,
     ExitCode,
     JsonOption,
-    StateOption,
     command,
     print_fields,
     print_json,
     say,
+    with_settings,
 )
 from shared.settings import Settings
 
 
 @command
+@with_settings("state", "ledger")
 def evidence(
+    settings: Settings,
     duel: Annotated[str, typer.Argument(help="Identifier of an ended duel.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write.", show_default=False)],
-    state: StateOption = None,
-    ledger: Annotated[str | None, typer.Option("--ledger", help="SQLAlchemy URL of the ledger.")] = None,
 ) -> None:
     """Write everything that one of our verdicts rests on into a file. It shows prompts and rewards."""
-    settings = Settings.load(state=state, ledger=ledger)
     from shared.checkpoints.files import write_whole
     from shared.models.wire import canonical_json
     from validator.evidence import evidence_of
@@ -40,16 +38,16 @@ def evidence(
 
 
 @command
+@with_settings("bundle")
 def replay(
+    settings: Settings,
     file: Annotated[Path, typer.Argument(help="Evidence, as `agon-validator evidence` wrote it.")],
-    bundle: BundleOption = None,
     judges: Annotated[
         bool, typer.Option("--judges", help="Make the raw rewards again too, with the bundle's judges.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check that a signed verdict follows from its evidence. Exit code 3 when it does not."""
-    root = Settings.load(bundle=bundle).require_bundle()
     from contextlib import ExitStack, closing
 
     from shared.checkpoints.bundle import load_bundle
@@ -57,7 +55,7 @@ def replay(
     from validator.replay import read_evidence
     from validator.replay import replay as take_again
 
-    found, loaded = read_evidence(file), load_bundle(root, require_judges=judges)
+    found, loaded = read_evidence(file), load_bundle(settings.require_bundle(), require_judges=judges)
     with ExitStack() as stack:
         child = stack.enter_context(closing(JudgeChild(loaded.judges))) if judges else None
         checks = take_again(found, loaded, child)

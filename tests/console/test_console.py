@@ -8,13 +8,15 @@ import sys
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib.metadata import version
+from typing import Annotated
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from shared.console import JsonOption, command, make_app, print_json
+from shared.console import JsonOption, command, make_app, print_json, with_settings
 from shared.errors import AgonError, Rejection
+from shared.settings import Settings
 
 app = make_app("sample", "A sample.")
 
@@ -41,6 +43,14 @@ async def waits(as_json: JsonOption = False) -> None:
     raise AgonError("chain_unreachable", "nobody answers")
 
 
+@app.command()
+@command
+@with_settings("network", "netuid")
+def where(settings: Settings, loud: Annotated[bool, typer.Option("--loud")] = False) -> None:
+    """Say where."""
+    print_json({"network": settings.network, "netuid": settings.netuid, "loud": loud})
+
+
 @pytest.mark.parametrize(
     ("kind", "code"), [("usage", 2), ("miner", 1), ("interrupt", 130), ("found", 3), ("fine", 0)]
 )
@@ -65,6 +75,19 @@ def test_error_is_worded_for_people_or_for_machines() -> None:
             "fault": "network",
         }
     }
+
+
+def test_a_setting_comes_from_its_flag_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BT_NETWORK", "test")
+    monkeypatch.setenv("AGON_NETUID", "3")
+    shown = CliRunner().invoke(app, ["where", "--netuid", "5", "--loud"])
+    assert json.loads(shown.stdout) == {"network": "test", "netuid": 5, "loud": True}
+
+
+def test_a_wrong_setting_is_worded_like_any_error() -> None:
+    wrong = CliRunner().invoke(app, ["where", "--netuid", "0"])
+    assert (wrong.exit_code, wrong.stdout) == (2, "")
+    assert wrong.stderr.startswith("error: settings_invalid: ")
 
 
 def test_numbers_that_are_not_finite_are_never_printed() -> None:
