@@ -18,8 +18,12 @@ from shared.types import Digest, JudgeName, RoundNumber, SliceName
 RULES_VERSION: Literal[1] = 1
 """Version of the rules that this code implements; also the version key of SetWeights."""
 
-SLICE_SD = 0.26
-"""Assumed standard deviation of one row's d, for the build-time check on slice sizes."""
+SLICE_SD = 0.42
+"""Assumed standard deviation of one row's d: for the check on slice sizes, and for what rules can prove.
+
+Measured on SmolLM2-135M under the demo's rules, .42 [.38, .45], by `benchmarks/variance.py`
+(docs/judging.md). A verifier's slice alone is noisier, a judged one alone less so.
+"""
 
 
 class Schedule(Wire):
@@ -249,6 +253,6 @@ class Competition(Wire):
         return (counts.max + counts.gain) // self.block_prompts * part.weight
 
     def slice_precision(self, part: Slice) -> float:
-        """1.645 standard errors of the slice mean over the confirmation rows (sd 0.26 assumed)."""
+        """1.645 standard errors of the slice mean over the confirmation rows (`SLICE_SD` assumed)."""
         rows = self.duel.prompts.gain // self.block_prompts * part.weight
         return 1.645 * SLICE_SD / math.sqrt(rows)

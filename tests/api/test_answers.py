@@ -163,7 +163,7 @@ def test_loser_is_told_what_a_win_takes(client: TestClient) -> None:
     assert (loser["explanation"], loser["to_win"]) == (
         "lost: proven worse than the champion (mean difference -0.400, 98.44% interval [-0.700, -0.050],"
         " 32 prompts)",
-        "a lower bound above +0.010 and a confirmation on fresh prompts; a true difference of +0.054 or more"
+        "a lower bound above +0.010 and a confirmation on fresh prompts; a true difference of +0.081 or more"
         " is found with probability 0.8",
     )
 
@@ -369,10 +369,10 @@ def test_competition_says_what_its_numbers_prove(client: TestClient, rules: Comp
     assert {name: round(value, 4) for name, value in proves.items()} == {
         "alpha": 0.0039,
         "slots": 4,
-        "assumed_sd": 0.26,
-        "one_round": 0.0862,
-        "with_carries": 0.054,
-        "confirmed": 0.0588,
+        "assumed_sd": 0.42,
+        "one_round": 0.1332,
+        "with_carries": 0.0811,
+        "confirmed": 0.0888,
     }
 
 

@@ -126,13 +126,13 @@ def test_provable_effect_is_found_about_as_often_as_stated(rules: Competition) -
 
 def test_provable_effect_is_not_given_up_as_futile_more_often_than_stated(rules: Competition) -> None:
     """With very many prompts futility sets the limit: power at the stated effect is near 0.8 all the same."""
-    prompts = rules.duel.prompts.model_copy(update={"max": 4096, "look": 64, "min": 128})
+    prompts = rules.duel.prompts.model_copy(update={"max": 12288, "look": 64, "min": 128})
     longer = rules.model_copy(update={"duel": rules.duel.model_copy(update={"prompts": prompts})})
     found = provable(longer)
     assert found.one_round == found.with_carries
-    rng, ends, crossed = np.random.default_rng(8), range(64, 4097, 64), 0
+    rng, ends, crossed = np.random.default_rng(8), range(64, 12289, 64), 0
     for _ in range(200):
-        d = np.clip(rng.normal(found.one_round, SLICE_SD, 4096), -1, 1)
+        d = np.clip(rng.normal(found.one_round, SLICE_SD, 12288), -1, 1)
         won = log_wealth_path(d, rules.duel.margin, ends) >= -np.log(found.alpha)
         given_up = log_wealth_path(d, rules.duel.planning_effect, ends, null="at_least") >= -np.log(
             rules.duel.beta

@@ -115,7 +115,7 @@ def rules_document(base: Path, base_table: BaseTable) -> dict[str, Any]:
             "horizon_rounds": 100,
             "margin": 0.01,
             "planning_effect": 0.05,
-            "prompts": {"look": 4, "min": 8, "max": 32, "carried_rounds": 1, "gain": 16, "identity": 8},
+            "prompts": {"look": 4, "min": 8, "max": 32, "carried_rounds": 1, "gain": 24, "identity": 8},
             "slice_tolerance": 0.15,
         },
         "payout": {"full_gain": 0.1, "half_life_rounds": 5, "rebase_at": 0.75},
