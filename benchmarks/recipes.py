@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--held-out", type=int, default=160, help="prompts of the held-out pool")
     parser.add_argument("--recipes", nargs="*")
     parser.add_argument("--bundle", type=Path, help="a competition of your own, judges and pools included")
-    parser.add_argument("--figure", type=Path, help="draw the gains into this SVG or PNG")
+    parser.add_argument("--figure", type=Path, help="draw the gains into this SVG file")
     options = parser.parse_args(arguments)
     bundle = load_bundle(options.bundle) if options.bundle else open_arena(tiny=options.tiny).bundle
     plan = Plan(bundle.root, options.prompts, options.held_out, options.tiny)
@@ -249,23 +249,22 @@ def _row(name: str, runs: Sequence[Run]) -> tuple[object, ...]:
 
 
 def draw_gains(found: Mapping[str, Sequence[Measured]], target: Path) -> None:
-    """Held-out gain against KL: a dot for every seed, a bar for the interval of the mean."""
+    """Held-out gain against KL: a dot for every seed, a square and its 95% interval for the mean."""
+    import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.add_subplot()
-    for name, rows in found.items():
-        kl = [row.kl for row in rows]
-        mean, half = spread(rows)
-        dots = axes.plot(kl, [row.mean for row in rows], "o", markersize=4)[0]
-        axes.errorbar(
-            sum(kl) / len(kl), mean, yerr=half, fmt="s", capsize=3, label=name, color=dots.get_color()
-        )
-    axes.axhline(0, color="0.6", linewidth=0.8)
-    axes.set_xlabel("KL to the base, nats per completion")
-    axes.set_ylabel("mean d over the base, held-out judges")
-    axes.legend()
-    figure.savefig(target, metadata={"Date": None} if target.suffix == ".svg" else None)
+    with mpl.rc_context({"svg.hashsalt": "agon", "svg.fonttype": "none", "font.size": 9}):
+        figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+        axes = figure.subplots()
+        for name, rows in found.items():
+            kl, (mean, half) = [row.kl for row in rows], spread(rows)
+            dots = axes.plot(kl, [row.mean for row in rows], "o", markersize=3, alpha=0.6)[0]
+            centre = math.fsum(kl) / len(kl)
+            axes.errorbar(centre, mean, yerr=half, fmt="s", capsize=3, label=name, color=dots.get_color())
+        axes.axhline(0, color="#a3a3a3", linewidth=0.6)
+        axes.set(xlabel="KL to the base, nats a completion", ylabel="mean d, held-out judges")
+        axes.legend(frameon=False)
+        figure.savefig(target, metadata={"Date": None})
 
 
 if __name__ == "__main__":
