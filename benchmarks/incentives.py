@@ -65,7 +65,7 @@ AT_HIGH = RING_ONCE = steps((0, 0.08))
 
 CASES = (
     Case(".12 in four drips, every 10 rounds", lambda: Steps(ME, every(10, 0.03, 0, 4)), AT_ONCE),
-    Case(".12 in two drips, a half-life apart", lambda: Steps(ME, every(28, 0.06, 0, 2)), AT_ONCE),
+    Case(".12 in two drips, a half-life apart", lambda: Steps(ME, every(27, 0.06, 0, 2)), AT_ONCE),
     Case(".30 in four drips, every 20 rounds", lambda: Steps(ME, every(20, 0.075, 0, 4)), LARGE),
     Case(".12 hoarded for 30 rounds", steps((30, 0.12)), AT_ONCE),
     Case(".12 hoarded until the rival has gone", steps((80, 0.12)), AT_ONCE, rivals=ONE),
@@ -207,8 +207,8 @@ def tiny(runs: int) -> None:
     table: list[list[object]] = [
         [f"true .0135, retried for {WORLD.active} rounds, crowned in {np.mean(np.array(pays) > 0):.2f}",
          f"{mean:.2f} +- {half:.2f}"],
-        [f"the least gain, {margin}, half-life 28", lifetime_pay(margin, 0.10, 28.0)],
-        [f"the least gain, {margin}, half-life 14", lifetime_pay(margin, 0.10, 14.0)],
+        *([f"the least gain, {margin}, half-life {rounds}", lifetime_pay(margin, WORLD.full_gain, rounds)]
+          for rounds in (28, 27, 14)),
     ]  # fmt: skip
     print_table("A lone tiny record", ["record", "round-emissions"], table)
 

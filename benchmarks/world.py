@@ -93,7 +93,8 @@ class World:
     alpha: float = 0.05
     horizon: int = 100
     full_gain: float = 0.10
-    half_life: float = 28.0
+    half_life: float = 27.0
+    """About the longest that a build allows: the least record earns at most two round-emissions."""
     set_rounds: int = 4
     """Rounds that a judge set serves."""
     cap: Cap = "none"
@@ -104,7 +105,7 @@ class World:
     """True level of the first champion."""
     active: int = 84
     """Rounds in which strategies act."""
-    rounds: int = 280
+    rounds: int = 270
     """Rounds over which pay is summed, undiscounted."""
     ages_only: bool = False
     """Wear by age alone, whatever was paid: the plain rule to compare with."""
