@@ -16,7 +16,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
-from shared.competition import parse_competition
+from shared.competition import parse_competition, read_rules
 from shared.models.competition import Competition
 from shared.models.statement import SlotReport, StatementBody
 from shared.models.verdict import Verdict
@@ -39,6 +39,8 @@ from validator.ledger.tables import (
     WeightSet,
 )
 
+RULES = Path(__file__).parents[1] / "rules.toml"
+
 NOW_S = 1_700_000_012
 HEAD = 230
 ROWS = 32
@@ -52,57 +54,21 @@ def digest(seed: int) -> str:
 def rules() -> Competition:
     """Two slices, one scored by a judge; round r closes at 139 + 40 r."""
     pool = {"root": digest(1), "size": 600, "clusters": 60}
-    document: dict[str, Any] = {
-        "name": "tiny",
-        "schedule": {
-            "start_block": 100,
-            "round_blocks": 40,
-            "fetch_blocks": 10,
-            "grace_blocks": 5,
-            "slots": 4,
-        },
-        "base": {"digest": digest(2)},
-        "architecture": {
-            "family": "LlamaForCausalLM",
-            "dtypes": ["float32"],
-            "table": digest(3),
-            "limits": {"bytes": 100_000, "files": 8, "max_abs": 100.0, "norm_ratio": 4.0},
-        },
-        "sampling": {
-            "limits": {"prompt_tokens": 8, "new_tokens": 4},
-            "temperature": 1.0,
-            "samples": {"challenger": 1, "champion": 1},
-            "engine": {"threads": 1, "batch": 4},
-            "stop_ids": [0],
-        },
-        "slices": [
-            {"name": "chat", "kind": "judges", "weight": 3, "pool": pool, "reference": digest(4)},
-            {
-                "name": "words",
-                "kind": "verifier:word-limit-1",
-                "weight": 1,
-                "pool": pool,
-                "reference": digest(5),
-            },
-        ],
-        "judges": [{"name": "first", "digest": digest(6), "from_round": 0}],
-        "judging": {
-            "disagreement_penalty": 0.0,
-            "gated_percentile": 0.05,
-            "nll_quantile": 0.999,
-            "kl_budget": 30.0,
-            "judge_set_rounds": 2,
-        },
-        "duel": {
-            "alpha": 0.05,
-            "beta": 0.05,
-            "horizon_rounds": 100,
-            "margin": 0.01,
-            "planning_effect": 0.05,
-            "prompts": {"look": 8, "min": 16, "max": 256, "carried_rounds": 2, "gain": 128, "identity": 32},
-            "slice_tolerance": 0.15,
-        },
-        "payout": {"full_gain": 0.1, "half_life_rounds": 5, "rebase_at": 0.75},
+    document = read_rules(RULES)
+    document["schedule"]["start_block"] = 100
+    document["base"]["digest"] = digest(2)
+    document["architecture"]["table"] = digest(3)
+    words = document["slices"][0] | {"pool": pool, "reference": digest(5)}
+    chat = {"name": "chat", "kind": "judges", "weight": 3, "pool": pool, "reference": digest(4)}
+    document["slices"] = [chat, words]
+    document["judges"] = [{"name": "first", "digest": digest(6), "from_round": 0}]
+    document["duel"]["prompts"] = {
+        "look": 8,
+        "min": 16,
+        "max": 256,
+        "carried_rounds": 2,
+        "gain": 128,
+        "identity": 32,
     }
     return parse_competition(document, source="test")
 

@@ -14,8 +14,10 @@ import pytest
 
 from shared.checkpoints.manifest import build_manifest
 from shared.checkpoints.tensors import BaseTable, architecture_digest, table_of
-from shared.competition import parse_competition
+from shared.competition import parse_competition, read_rules
 from shared.models.competition import Competition
+
+RULES = Path(__file__).parents[1] / "rules.toml"
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -75,51 +77,14 @@ def base_table(base: Path) -> BaseTable:
 @pytest.fixture
 def rules_document(base: Path, base_table: BaseTable) -> dict[str, Any]:
     """Rules that the tiny base fits, as plain data."""
-    zero = "sha256:" + "0" * 64
-    return {
-        "name": "tiny",
-        "schedule": {"start_block": 0, "round_blocks": 10, "fetch_blocks": 3, "grace_blocks": 1, "slots": 2},
-        "base": {"digest": build_manifest(base).digest},
-        "architecture": {
-            "family": "LlamaForCausalLM",
-            "dtypes": ["float32", "bfloat16"],
-            "table": architecture_digest(base_table),
-            "limits": {"bytes": 100_000, "files": 8, "max_abs": 100.0, "norm_ratio": 4.0},
-        },
-        "sampling": {
-            "limits": {"prompt_tokens": 8, "new_tokens": 4},
-            "temperature": 1.0,
-            "samples": {"challenger": 1, "champion": 1},
-            "engine": {"threads": 1, "batch": 4},
-            "stop_ids": [0],
-        },
-        "slices": [
-            {
-                "name": "words",
-                "kind": "verifier:word-limit-1",
-                "weight": 1,
-                "pool": {"root": zero, "size": 60, "clusters": 50},
-                "reference": zero,
-            }
-        ],
-        "judging": {
-            "disagreement_penalty": 0.0,
-            "gated_percentile": 0.05,
-            "nll_quantile": 0.999,
-            "kl_budget": 30.0,
-            "judge_set_rounds": 2,
-        },
-        "duel": {
-            "alpha": 0.05,
-            "beta": 0.05,
-            "horizon_rounds": 100,
-            "margin": 0.01,
-            "planning_effect": 0.05,
-            "prompts": {"look": 4, "min": 8, "max": 32, "carried_rounds": 1, "gain": 24, "identity": 8},
-            "slice_tolerance": 0.15,
-        },
-        "payout": {"full_gain": 0.1, "half_life_rounds": 5, "rebase_at": 0.75},
+    document = read_rules(RULES)
+    document["schedule"] |= {"round_blocks": 10, "fetch_blocks": 3, "grace_blocks": 1, "slots": 2}
+    document["base"]["digest"] = build_manifest(base).digest
+    document["architecture"] |= {
+        "dtypes": ["float32", "bfloat16"],
+        "table": architecture_digest(base_table),
     }
+    return document
 
 
 @pytest.fixture

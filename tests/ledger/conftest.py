@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import event, inspect, select
 
 from shared.chain.commitment import Commitment, Locator
+from shared.competition import read_rules
 from shared.errors import Rejection, TransientError
 from shared.models.competition import Competition
 from shared.models.manifest import Manifest, ManifestFile
@@ -22,6 +24,8 @@ from validator.ledger.settlements import Crown
 from validator.ledger.tables import DuelRecord, Event, Meta, Submission, Table
 from validator.ledger.transitions import MOVES
 from validator.settling import first_crown, report_slots
+
+RULES = Path(__file__).parents[1] / "rules.toml"
 
 ROUND_BLOCKS = 40
 Who = str | tuple[str, int]
@@ -36,54 +40,13 @@ def digest(text: str) -> Any:
 def rules() -> Competition:
     """Two slots a round; round r closes at 40 r + 39."""
     pool = {"root": digest("pool"), "size": 600, "clusters": 60}
-    words = {"name": "words", "kind": "verifier:word-limit-1", "weight": 1}
-    words |= {"pool": pool, "reference": digest("reference")}
-    counts = {"look": 8, "min": 16, "max": 64, "carried_rounds": 1, "gain": 64, "identity": 16}
-    return Competition.model_validate(
-        {
-            "name": "by-hand",
-            "schedule": {
-                "start_block": 0,
-                "round_blocks": ROUND_BLOCKS,
-                "fetch_blocks": 5,
-                "grace_blocks": 1,
-                "slots": 2,
-            },
-            "base": {"digest": BASE},
-            "architecture": {
-                "family": "LlamaForCausalLM",
-                "dtypes": ["float32"],
-                "table": digest("table"),
-                "limits": {"bytes": 1000, "files": 8, "max_abs": 100.0, "norm_ratio": 4.0},
-            },
-            "sampling": {
-                "limits": {"prompt_tokens": 8, "new_tokens": 4},
-                "temperature": 1.0,
-                "samples": {"challenger": 1, "champion": 1},
-                "engine": {"threads": 1, "batch": 4},
-                "stop_ids": [0],
-            },
-            "slices": [words],
-            "judges": [],
-            "judging": {
-                "disagreement_penalty": 0.0,
-                "gated_percentile": 0.05,
-                "nll_quantile": 0.999,
-                "kl_budget": 30.0,
-                "judge_set_rounds": 2,
-            },
-            "duel": {
-                "alpha": 0.05,
-                "beta": 0.05,
-                "horizon_rounds": 100,
-                "margin": 0.01,
-                "planning_effect": 0.05,
-                "prompts": counts,
-                "slice_tolerance": 0.15,
-            },
-            "payout": {"full_gain": 0.1, "half_life_rounds": 5, "rebase_at": 0.75},
-        }
-    )
+    document = read_rules(RULES)
+    document["schedule"] |= {"round_blocks": ROUND_BLOCKS, "fetch_blocks": 5, "grace_blocks": 1, "slots": 2}
+    document["base"]["digest"] = BASE
+    document["architecture"]["table"] = digest("table")
+    document["slices"][0] |= {"pool": pool, "reference": digest("reference")}
+    document["duel"]["prompts"] |= {"look": 8, "min": 16, "max": 64, "gain": 64, "identity": 16}
+    return Competition.model_validate(document)
 
 
 def verdict(outcome: str, gain: float = 0.0) -> Verdict:

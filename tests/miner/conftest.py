@@ -24,66 +24,27 @@ from shared.chain.dev_wallets import create_dev_wallet
 from shared.chain.wallets import coldkey_of, hotkey_of
 from shared.checkpoints.bundle import write_base_table, write_rules
 from shared.checkpoints.manifest import build_manifest
-from shared.competition import parse_competition
+from shared.competition import parse_competition, read_rules
 from shared.models.competition import Competition
 from shared.settings import Settings
+
+RULES = Path(__file__).parents[1] / "rules.toml"
 
 ROUND_BLOCKS = 20
 FETCH_BLOCKS = 6
 
 
 def _rules(base: str, table: str) -> Competition:
-    zero = "sha256:" + "0" * 64
-    document = {
-        "name": "tiny",
-        "schedule": {
-            "start_block": 0,
-            "round_blocks": ROUND_BLOCKS,
-            "fetch_blocks": FETCH_BLOCKS,
-            "grace_blocks": 1,
-            "slots": 2,
-        },
-        "base": {"digest": base},
-        "architecture": {
-            "family": "LlamaForCausalLM",
-            "dtypes": ["float32"],
-            "table": table,
-            "limits": {"bytes": 100_000, "files": 8, "max_abs": 100.0, "norm_ratio": 4.0},
-        },
-        "sampling": {
-            "limits": {"prompt_tokens": 8, "new_tokens": 4},
-            "temperature": 1.0,
-            "samples": {"challenger": 1, "champion": 1},
-            "engine": {"threads": 1, "batch": 4},
-            "stop_ids": [0],
-        },
-        "slices": [
-            {
-                "name": "words",
-                "kind": "verifier:word-limit-1",
-                "weight": 1,
-                "pool": {"root": zero, "size": 60, "clusters": 50},
-                "reference": zero,
-            }
-        ],
-        "judging": {
-            "disagreement_penalty": 0.0,
-            "gated_percentile": 0.05,
-            "nll_quantile": 0.999,
-            "kl_budget": 30.0,
-            "judge_set_rounds": 2,
-        },
-        "duel": {
-            "alpha": 0.05,
-            "beta": 0.05,
-            "horizon_rounds": 100,
-            "margin": 0.01,
-            "planning_effect": 0.05,
-            "prompts": {"look": 4, "min": 8, "max": 32, "carried_rounds": 1, "gain": 16, "identity": 8},
-            "slice_tolerance": 0.15,
-        },
-        "payout": {"full_gain": 0.1, "half_life_rounds": 5, "rebase_at": 0.75},
+    document = read_rules(RULES)
+    document["schedule"] |= {
+        "round_blocks": ROUND_BLOCKS,
+        "fetch_blocks": FETCH_BLOCKS,
+        "grace_blocks": 1,
+        "slots": 2,
     }
+    document["base"]["digest"] = base
+    document["architecture"]["table"] = table
+    document["duel"]["prompts"]["gain"] = 16
     return parse_competition(document, source="test")
 
 

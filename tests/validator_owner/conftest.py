@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import bittensor as bt
 import numpy as np
@@ -17,11 +16,13 @@ from localnet.substrate import LocalSubstrate
 from shared.chain.client import ChainClient
 from shared.checkpoints.bundle import write_base_table, write_pool, write_reference, write_rules
 from shared.checkpoints.manifest import build_manifest
-from shared.competition import parse_competition
+from shared.competition import parse_competition, read_rules
 from shared.models.prompt import Prompt
 from shared.models.reference import LengthReference, Reference
 from shared.settings import Settings
 from shared.types import PromptId, SliceName
+
+RULES = Path(__file__).parents[1] / "rules.toml"
 
 World = Callable[[], AbstractAsyncContextManager[tuple[ChainClient, LocalSubstrate]]]
 WORDS = SliceName("words")
@@ -75,56 +76,19 @@ def bundle_root(tmp_path: Path) -> Path:
     ]
     lengths = LengthReference(mean=3.0, within_sd=1.0, low=1.0, high=9.0)
     reference = Reference(slice=WORDS, completions=100, lengths=lengths, nll_high=9.0, s_mean=0.5)
-    document: dict[str, Any] = {
-        "name": "tiny",
-        "schedule": {"start_block": 0, "round_blocks": 40, "fetch_blocks": 10, "grace_blocks": 5, "slots": 4},
-        "base": {"digest": build_manifest(root / "base").digest},
-        "architecture": {
-            "family": "LlamaForCausalLM",
-            "dtypes": ["float32"],
-            "table": write_base_table(root),
-            "limits": {"bytes": 100_000, "files": 8, "max_abs": 100.0, "norm_ratio": 4.0},
-        },
-        "sampling": {
-            "limits": {"prompt_tokens": 8, "new_tokens": 8},
-            "temperature": 1.0,
-            "samples": {"challenger": 1, "champion": 1},
-            "engine": {"threads": 1, "batch": 4},
-            "stop_ids": [2],
-        },
-        "slices": [
-            {
-                "name": "words",
-                "kind": "verifier:word-limit-1",
-                "weight": 1,
-                "pool": write_pool(root, WORDS, prompts).model_dump(),
-                "reference": write_reference(root, reference),
-            }
-        ],
-        "judges": [
-            {
-                "name": "minilm-a",
-                "digest": build_manifest(root / "judges" / "minilm-a").digest,
-                "from_round": 0,
-            }
-        ],
-        "judging": {
-            "disagreement_penalty": 0.0,
-            "gated_percentile": 0.05,
-            "nll_quantile": 0.999,
-            "kl_budget": 30.0,
-            "judge_set_rounds": 2,
-        },
-        "duel": {
-            "alpha": 0.05,
-            "beta": 0.05,
-            "horizon_rounds": 100,
-            "margin": 0.01,
-            "planning_effect": 0.05,
-            "prompts": {"look": 4, "min": 8, "max": 16, "carried_rounds": 2, "gain": 16, "identity": 8},
-            "slice_tolerance": 0.3,
-        },
-        "payout": {"full_gain": 0.1, "half_life_rounds": 5, "rebase_at": 0.75},
+    document = read_rules(RULES)
+    document["base"]["digest"] = build_manifest(root / "base").digest
+    document["architecture"]["table"] = write_base_table(root)
+    document["sampling"] |= {"limits": {"prompt_tokens": 8, "new_tokens": 8}, "stop_ids": [2]}
+    document["slices"][0] |= {
+        "pool": write_pool(root, WORDS, prompts).model_dump(),
+        "reference": write_reference(root, reference),
+    }
+    judge = build_manifest(root / "judges" / "minilm-a").digest
+    document["judges"] = [{"name": "minilm-a", "digest": judge, "from_round": 0}]
+    document["duel"] |= {
+        "prompts": {"look": 4, "min": 8, "max": 16, "carried_rounds": 2, "gain": 16, "identity": 8},
+        "slice_tolerance": 0.3,
     }
     write_rules(root, parse_competition(document, source="test"))
     return root
