@@ -1,4 +1,4 @@
-"""The commands `agon-validator judge ...`: train a judge, measure one, hold a verifier to labelled answers.
+"""The commands `agon-validator judge ...`: train, measure and publish judges, and hold a verifier to answers.
 
 Thin shells over the modules beside it; heavy imports happen inside, so that `--help` answers at once.
 """
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shared.console import JsonOption, command, make_app, print_fields, print_json, say
+from shared.console import JsonOption, NetworkOption, command, make_app, print_fields, print_json, say
 from shared.errors import AgonError
 from shared.logs import set_up_logs
 from shared.settings import Settings
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from validator.judges.evaluating import PairwiseMeasures
     from validator.judges.measures import Measures
 
-judge_app = make_app("judge", "Train, measure and validate judges before a competition names them.")
+judge_app = make_app("judge", "Train, measure and publish judges before a competition names them.")
 
 PairsOption = Annotated[
     Path, typer.Option(help="JSONL of human pairs, plain or .gz: prompt, chosen, rejected, or transcripts.")
@@ -123,6 +123,32 @@ def evaluate(
             say(f"this file trained the judge: its {len(unseen)} held-out pairs are used")
         found = measure_judge(directory, unseen)
     print_json(found) if as_json else print_fields(_fields(found))
+
+
+@judge_app.command()
+@command
+def publish(
+    judge: Annotated[Path, typer.Argument(help="Directory of the judge.", show_default=False)],
+    to: Annotated[
+        str, typer.Option("--to", help="s3://host/bucket/prefix, hf://org/repo, or file:NAME locally.")
+    ],
+    network: NetworkOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a judge and put it where builds can fetch it; giving the command again completes it.
+
+    Whoever knows the place can read it: the judges that score rounds are secrets.
+    """
+    from validator.judges.publishing import publish_judge
+
+    found = publish_judge(judge, to, Settings.load(network=network))
+    for name in found.left_out:
+        say(f"left out: {name} is not one of the files that a judge may have")
+    say("note: whoever knows this place can read the judge")
+    if as_json:
+        print_json(found)
+        return
+    print_fields({"source": found.source, "bytes": found.size_bytes})
 
 
 @judge_app.command()

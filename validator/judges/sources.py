@@ -33,12 +33,17 @@ def fetch_judge(source: str, settings: Settings) -> Path:
     Raises AgonError `judge_unavailable`, TransientError `store_unreachable`.
     """
     path = _download(source, settings) if source.startswith(REMOTE) else Path(source).expanduser()
+    require_judge(path, source)
+    return path
+
+
+def require_judge(path: Path, source: str) -> None:
+    """Raise AgonError `judge_unavailable` unless the files that a judge consists of are in `path`."""
     if not path.is_dir():
         raise AgonError("judge_unavailable", f"there is no directory {path}")
     missing = [name for name in (CONFIG_NAME, WEIGHTS_NAME, TOKENIZER_NAME) if not (path / name).is_file()]
     if missing:
         raise AgonError("judge_unavailable", f"{source}: {', '.join(missing)} missing in {path}")
-    return path
 
 
 def _download(source: str, settings: Settings) -> Path:
