@@ -38,17 +38,17 @@ from shared.scoring import JUDGED
 RESAMPLES = 1000
 
 
-RECIPE = Recipe(prompts=40, samples=8, pairs=8, learning_rate=1e-4)
+RECIPE = Recipe(prompts=160, samples=8, pairs=8, learning_rate=2e-4)
 
 
 @dataclass(frozen=True)
 class Effort:
     """How much is drawn and trained."""
 
-    prompts: int = 24
-    best_of: int = 64
+    prompts: int = 32
+    best_of: int = 32
     recipe: Recipe = RECIPE
-    checkpoints: tuple[int, ...] = (2, 4, 6, 9, 12, 16, 20)
+    checkpoints: tuple[int, ...] = (4, 8, 12, 16, 24, 32, 48, 64)
     """Steps after which the policy is measured."""
     samples: int = 2
 
