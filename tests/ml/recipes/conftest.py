@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import shared.competitions
 from miner.train.task import TrainingTask
+from shared.checkpoints.bundle import write_base_table, write_rules
+from shared.checkpoints.manifest import build_manifest
+from shared.competition import parse_competition, read_rules
 from shared.evaluation.hf import Policy, load_policy
 from shared.evaluation.pools import Purpose, load_prompt_source, make_pool
 from shared.evaluation.sampler import Request, sample
 from shared.evaluation.tiny import build_tiny_policy, build_tiny_trunk
 from shared.models.competition import Engine, SampleCounts, Sampling, SamplingLimits
 from shared.models.prompt import Prompt
+from shared.models.wire import canonical_json
 from shared.types import SliceName
 from validator.judge_training import PROXY_MIX, Answer, JudgeRecipe, corrupt, train_judge
 
+ZERO = "sha256:" + "0" * 64
 TINY_JUDGE = JudgeRecipe(learning_rate=1e-2)
 
 Ask = Callable[[Purpose, int], list[Answer]]
@@ -92,6 +100,29 @@ def task(tiny_base: Path, tiny_proxy: Path, rules: Sampling) -> TrainingTask:
         proxy=tiny_proxy,
         sampling=rules,
     )
+
+
+@pytest.fixture
+def bundle(tiny_base: Path, tiny_proxy: Path, rules: Sampling, tmp_path: Path, prompt_lines: bytes) -> Path:
+    """A public copy of a bundle: what a miner has."""
+    root = tmp_path / "bundle"
+    shutil.copytree(tiny_base, root / "base")
+    shutil.copytree(tiny_proxy, root / "public/proxy")
+    (root / "public/prompts.jsonl").write_bytes(prompt_lines)
+    document: dict[str, Any] = read_rules(Path(shared.competitions.__path__[0]) / "demo.toml")
+    document["base"] = {"digest": build_manifest(root / "base").digest}
+    document["architecture"]["table"] = write_base_table(root)
+    document["sampling"] = rules.model_dump(mode="json")
+    document["judges"] = [{"name": "a", "digest": ZERO, "from_round": 0}]
+    for part in document["slices"]:
+        part |= {"pool": {"root": ZERO, "size": 10_000, "clusters": 100}, "reference": ZERO}
+    write_rules(root, parse_competition(document, source="test"))
+    return root
+
+
+@pytest.fixture
+def prompt_lines(task: Any) -> bytes:
+    return b"".join(canonical_json(prompt) + b"\n" for prompt in task.prompts)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -12,44 +11,15 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
 from miner.cli import app
-from shared.checkpoints.bundle import write_base_table, write_rules
 from shared.checkpoints.manifest import build_manifest, load_manifest
-from shared.competition import parse_competition, read_rules
-from shared.models.competition import Sampling
-from shared.models.wire import canonical_json
 
-RULES = Path(__file__).parents[3] / "shared/competitions/demo.toml"
 ZERO = "sha256:" + "0" * 64
-
-
-@pytest.fixture
-def bundle(tiny_base: Path, tiny_proxy: Path, rules: Sampling, tmp_path: Path, prompt_lines: bytes) -> Path:
-    """A public copy of a bundle: what a miner has."""
-    root = tmp_path / "bundle"
-    shutil.copytree(tiny_base, root / "base")
-    shutil.copytree(tiny_proxy, root / "public/proxy")
-    (root / "public/prompts.jsonl").write_bytes(prompt_lines)
-    document: dict[str, Any] = read_rules(RULES)
-    document["base"] = {"digest": build_manifest(root / "base").digest}
-    document["architecture"]["table"] = write_base_table(root)
-    document["sampling"] = rules.model_dump(mode="json")
-    document["judges"] = [{"name": "a", "digest": ZERO, "from_round": 0}]
-    for part in document["slices"]:
-        part |= {"pool": {"root": ZERO, "size": 10_000, "clusters": 100}, "reference": ZERO}
-    write_rules(root, parse_competition(document, source="test"))
-    return root
-
-
-@pytest.fixture
-def prompt_lines(task: Any) -> bytes:
-    return b"".join(canonical_json(prompt) + b"\n" for prompt in task.prompts)
 
 
 def run(*arguments: object) -> Result:
