@@ -27,10 +27,12 @@ from shared.scoring import Bench, Job
 from shared.stats.duel import More, Terms, decide
 from shared.stats.eprocess import alpha_share
 from shared.stats.rows import Block, block_means, mean_and_error, slice_means
-from shared.types import Digest, RoundNumber
+from shared.types import Digest, RoundNumber, SliceName
 
 CONDITIONS = Conditions(trial=1, slots=2, source="the benchmark's")
 FIRST_ROUND = RoundNumber(0)
+AHEAD_PROMPTS = 64
+"""Prompts answered at once: a batch costs little more than one look."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Measured:
     """Mean d."""
     error: float
     """Its standard error over blocks."""
-    slices: dict[str, float]
+    slices: dict[SliceName, float]
     kl: float
     """Nats per completion to the base."""
 
@@ -69,7 +71,8 @@ class Referee:
             while isinstance(step := decide(terms, rounds), More):
                 done = len(rounds[-1])
                 asked = [prompt for block in drawn[done : done + step.blocks] for prompt in block]
-                rounds[-1] += self._blocks(self._answer(checkpoint, asked, root))
+                ahead = [prompt for block in drawn[done:] for prompt in block][:AHEAD_PROMPTS]
+                rounds[-1] += self._blocks(self._answer(checkpoint, asked, root, ahead))
             if isinstance(step, Verdict):
                 return step
 
@@ -92,15 +95,21 @@ class Referee:
         found = [statistic(row, fresh_difference(row, rules, FIRST_ROUND)) for row in rows]
         return Block.split(self._plan, found)
 
-    def _answer(self, checkpoint: Path, prompts: Sequence[Prompt], root: Digest) -> list[DuelRow]:
-        seeds = seeds_of(self._bundle.rules, root, prompts)
+    def _answer(
+        self, checkpoint: Path, prompts: Sequence[Prompt], root: Digest, ahead: Sequence[Prompt] = ()
+    ) -> list[DuelRow]:
+        """Rows of `prompts`; where an answer is missing, those of `ahead` are drawn with it."""
+        every = {prompt.id: prompt for prompt in (*prompts, *ahead)}
+        seeds = seeds_of(self._bundle.rules, root, list(every.values()))
         sides = []
         for weights, own in zip((checkpoint, self._bundle.base), seeds, strict=True):
             model = weights_digest(weights)
-            keys = [(prompt, value) for prompt in prompts for value in own[prompt.id]]
-            missing = [(p, value) for p, value in keys if (model, p.id, value) not in self._samples]
-            scored = self._bench.evaluate(weights, [Job(prompt, value) for prompt, value in missing])
-            self._samples |= {(model, p.id, value): s for (p, value), s in zip(missing, scored, strict=True)}
+            wanted = [(model, prompt.id, value) for prompt in prompts for value in own[prompt.id]]
+            if not all(key in self._samples for key in wanted):
+                keys = [(model, prompt, value) for prompt in every for value in own[prompt]]
+                missing = [key for key in keys if key not in self._samples]
+                jobs = [Job(every[prompt], value) for _, prompt, value in missing]
+                self._samples |= dict(zip(missing, self._bench.evaluate(weights, jobs), strict=True))
             sides.append(Side(model, own, self._samples))
         return [duel_row(prompt, index, *sides) for index, prompt in enumerate(prompts)]
 
