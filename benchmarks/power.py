@@ -19,12 +19,14 @@ from benchmarks.simulation import (
     Planned,
     crossing,
     draw,
+    draw_wide,
     print_planned,
     print_table,
     rate_tolerance,
     stopped_futile,
     yes,
 )
+from shared.models.competition import SLICE_SD
 from shared.stats.eprocess import alpha_share
 from shared.stats.rows import mean_and_error
 
@@ -55,6 +57,9 @@ DESIGN_RUNS = 500
 """Runs behind each of the design's own numbers."""
 
 ALPHA, HORIZON = 0.05, 100
+
+MEASURED_TIES = 0.17
+"""Share of ties where `SLICE_SD` was measured: `benchmarks/variance.py` in docs/judging.md."""
 
 
 def prompts_to_crown(runs: int) -> None:
@@ -98,10 +103,10 @@ def as_planned(effect: float, cell: int, median: float, shares: Sequence[float],
     return [effect, *CELLS[cell], plan or f">{LIMITS[-1]} or none", *found, *told]
 
 
-def fixed_size(effect: float, alpha: float, power: float) -> int:
+def fixed_size(effect: float, alpha: float, power: float, sd: float = SD) -> int:
     """Prompts of a one-sided z-test whose size is fixed in advance, knowing the true effect."""
     quantiles = float(ndtri(1 - alpha) + ndtri(power))
-    return math.ceil((quantiles * SD / (effect - PRODUCTION.margin)) ** 2)
+    return math.ceil((quantiles * sd / (effect - PRODUCTION.margin)) ** 2)
 
 
 def cost_of_futility(runs: int) -> None:
@@ -139,6 +144,35 @@ def cost_of_futility(runs: int) -> None:
     )
 
 
+def measured_noise(runs: int) -> None:
+    """The same duels at the noise of a real model: to the crossing alone, and until they are decided."""
+    alpha, rounds = alpha_share(ALPHA, 1, 10, HORIZON), 1 + PRODUCTION.carried_rounds
+    longest, table = PRODUCTION.max * rounds, []
+    for effect in (0.0, *EFFECTS):
+        rng = np.random.default_rng([4, int(effect * 100)])
+        ends, stops, futile = [], [], 0
+        for _ in range(runs):
+            d = draw_wide(rng, effect, longest, ties=MEASURED_TIES, sd=SLICE_SD)
+            end, given_up = crossing(d, PRODUCTION, [alpha])[0] or math.inf, stopped_futile(d, PRODUCTION)
+            ends.append(end)
+            stops.append(min(end, given_up or math.inf, longest))
+            futile += given_up is not None and given_up < end
+        median = float(np.median(ends))
+        sizes = [fixed_size(effect, alpha, power, SLICE_SD) if effect else "-" for power in (0.5, 0.9)]
+        table.append([
+            f"{effect:+.2f}", f"{median:.0f}" if math.isfinite(median) else f">{longest}",
+            *(float(np.mean(np.array(ends) <= limit)) for limit in (PRODUCTION.max, longest)),
+            *sizes, round(float(np.mean(stops))), futile / runs,
+        ])  # fmt: skip
+    print_table(
+        f"At the noise of a real model: sd {SLICE_SD}, ties {MEASURED_TIES} (t = 1, n = 10, {runs} runs)",
+        ["true d (+0.00: a noisy copy)", "median prompts to cross, futility aside",
+         f"P within {PRODUCTION.max}", f"P within {rounds} such rounds", "z-test of power .5", "of .9",
+         "mean prompts until crossed or futile", "ended as futile"],
+        table,
+    )  # fmt: skip
+
+
 def slice_protection(runs: int) -> None:
     """How often a policy with one worse slice passes the check on fresh rows of four equal slices."""
     table, passes = [], []
@@ -171,6 +205,7 @@ def main() -> None:
     runs = parser.parse_args().runs
     prompts_to_crown(runs)
     cost_of_futility(runs)
+    measured_noise(runs)
     slice_protection(10 * runs)
 
 

@@ -71,6 +71,19 @@ def draw(rng: Generator, mean: float, count: int, *, ties: float = TIES, sd: flo
     return np.asarray(np.where(rng.random(count) < ties, 0.0, moved))
 
 
+def draw_wide(rng: Generator, mean: float, count: int, *, ties: float, sd: float) -> Floats:
+    """`count` differences: ties at 0, the rest a Beta stretched over [-1, 1]; mean and sd are exact.
+
+    For noise so large that clipping a normal would shrink it.
+    """
+    keep = 1.0 - ties
+    middle = mean / keep
+    variance = (sd**2 + mean**2) / keep - middle**2
+    weight = (1.0 - middle**2) / variance - 1.0
+    moved = 2.0 * rng.beta((1.0 + middle) / 2.0 * weight, (1.0 - middle) / 2.0 * weight, count) - 1.0
+    return np.asarray(np.where(rng.random(count) < ties, 0.0, moved))
+
+
 def draw_skewed(rng: Generator, mean: float, count: int) -> Floats:
     """Rare large losses against frequent small wins: three values, sd about 0.26."""
     values = rng.choice([-0.9, 0.06, 0.3], count, p=[0.06, 0.78, 0.16])
