@@ -1,7 +1,7 @@
 """Writes what benchmarks print into the pages in docs/, between their markers.
 
 `python benchmarks/report.py [NAME ...]` runs the named benchmarks, or all that a page has a marker for,
-with their default runs. Nothing else in a page is touched.
+with the arguments of the marker. Nothing else in a page is touched.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "docs"
 REGION = re.compile(
-    r"<!-- printed by: (?P<script>benchmarks/\w+\.py) -->\n(?P<tables>.*?)<!-- end -->", re.DOTALL
+    r"<!-- printed by: (?P<command>benchmarks/\w+\.py[^>\n]*?) -->\n(?P<tables>.*?)<!-- end -->", re.DOTALL
 )
 
 
@@ -32,10 +32,10 @@ def printed(script: Path, *arguments: str) -> str:
     return output.getvalue().replace("\n## ", "\n### ")
 
 
-def replaced(page: str, script: str, tables: str) -> str:
-    """The page with other tables between the markers of one script."""
-    text = f"<!-- printed by: {script} -->\n{tables}\n<!-- end -->"
-    return REGION.sub(lambda old: text if old["script"] == script else old[0], page)
+def replaced(page: str, command: str, tables: str) -> str:
+    """The page with other tables between the markers of one command."""
+    text = f"<!-- printed by: {command} -->\n{tables}\n<!-- end -->"
+    return REGION.sub(lambda old: text if old["command"] == command else old[0], page)
 
 
 def main() -> None:
@@ -43,14 +43,15 @@ def main() -> None:
     wanted = set(sys.argv[1:])
     for page in sorted(PAGES.glob("*.md")):
         for found in REGION.finditer(page.read_text(encoding="utf-8")):
-            if not wanted or Path(found["script"]).stem in wanted:
-                _rewrite(page, found["script"])
+            if not wanted or Path(found["command"].split()[0]).stem in wanted:
+                _rewrite(page, found["command"])
 
 
-def _rewrite(page: Path, script: str) -> None:
-    tables = printed(ROOT / script)
+def _rewrite(page: Path, command: str) -> None:
+    script, *arguments = command.split()
+    tables = printed(ROOT / script, *arguments)
     scratch = page.with_suffix(".new")
-    scratch.write_text(replaced(page.read_text(encoding="utf-8"), script, tables), encoding="utf-8")
+    scratch.write_text(replaced(page.read_text(encoding="utf-8"), command, tables), encoding="utf-8")
     scratch.rename(page)
 
 

@@ -18,7 +18,7 @@ from benchmarks.tilting import GRID, crossing_probabilities, null_law
 
 ROOT = Path(__file__).parents[2]
 PAGE = PAGES / "statistics.md"
-MARKED = [found["script"] for found in REGION.finditer(PAGE.read_text(encoding="utf-8"))]
+MARKED = [found["command"] for found in REGION.finditer(PAGE.read_text(encoding="utf-8"))]
 
 
 def stream_of(mean, seed):
@@ -117,7 +117,7 @@ def headers(text):
 def test_page_shows_the_tables_that_its_benchmark_prints(script):
     """With other numbers: a quick run has fewer duels."""
     tables = next(
-        found["tables"] for found in REGION.finditer(PAGE.read_text("utf-8")) if found["script"] == script
+        found["tables"] for found in REGION.finditer(PAGE.read_text("utf-8")) if found["command"] == script
     )
     quick = printed(ROOT / script, "--runs", "3")
     assert headers(quick) == headers(tables)
