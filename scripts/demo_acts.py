@@ -110,6 +110,7 @@ class Play:
                 *("--pools", str(brought / "pools"), "--reference", str(brought / "reference.jsonl")),
                 *("--prompts", str(brought / "public.jsonl"), "--proxy", str(judges / "proxy")),
                 *("--judge", f"held-out={judges / 'held-out'}"),
+                "--no-check-temperature",  # minutes, for an owner who has not chosen one yet
             )
 
     def assemble(self) -> None:

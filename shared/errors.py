@@ -83,6 +83,10 @@ CODES: dict[str, CodeInfo] = {
     "judge_unclear": CodeInfo(
         Fault.USER, "use a model that follows instructions: it has to answer A or B and nothing else"
     ),
+    "temperature_too_high": CodeInfo(
+        Fault.VALIDATOR,
+        "build again with the named temperature in the rules, or miners can win with sharper logits alone",
+    ),
     "verifier_invalid": CodeInfo(
         Fault.VALIDATOR, "use a verifier that fits the named answer, or correct the prompt's parameters"
     ),

@@ -35,7 +35,12 @@ from shared.settings import Settings
 from shared.types import JudgeName, SliceName
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shared.checkpoints.bundle import Bundle
+    from validator.building import Ingredients
     from validator.owner import SubnetPlan, SubnetWish
+    from validator.temperature import Reading
 
 competition_app = make_app("competition", "Build, show and publish the rules of a competition.")
 subnet_app = make_app("subnet", "Plan and set up a subnet of your own.")
@@ -58,6 +63,10 @@ def build(
         Path | None, typer.Option(help="JSONL of human pairs to weigh the judges on; equal weights without.")
     ] = None,
     rules: Annotated[Path | None, typer.Option(help="TOML of rules; the demo's by default.")] = None,
+    *,
+    check_temperature: Annotated[
+        bool, typer.Option(help="Warn when the base scores better at a lower temperature; takes minutes.")
+    ] = True,
     as_json: JsonOption = False,
 ) -> None:
     """Measure everything the rules refer to by digest, and write a bundle that validators load."""
@@ -85,7 +94,26 @@ def build(
     )
     bundle = build_bundle(brought, out)
     report = {"bundle": str(out), "competition": bundle.rules.digest, "base": bundle.rules.base.digest}
-    print_json(report) if as_json else print_fields(report)
+    readings = _read_temperatures(bundle, brought) if check_temperature else ()
+    if as_json:
+        print_json({**report, "temperatures": readings})
+        return
+    rises = {f"at temperature {found.temperature:g}": found.rise for found in readings}
+    print_fields({**report, **rises})
+
+
+def _read_temperatures(bundle: Bundle, brought: Ingredients) -> Sequence[Reading]:
+    """The base at lower temperatures; a better one is told, not refused."""
+    from shared.checkpoints.bundle import read_prompts
+    from validator.temperature import check_temperature
+
+    say("sampling the base at lower temperatures; --no-check-temperature leaves that out")
+    asked = read_prompts(brought.reference)
+    readings, finding = check_temperature(bundle, asked, brought.reference_prompts)
+    if finding is not None:
+        say(f"warning: {finding.code}: {finding.message}")
+        say(f"help: {finding.help}")
+    return readings
 
 
 def _parse_judge(item: str) -> tuple[JudgeName, str]:
