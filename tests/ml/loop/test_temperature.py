@@ -45,6 +45,7 @@ def test_weights_that_sharpen_their_logits_answer_as_at_a_lower_temperature(
     assert drawn != [one.token_ids for one in sample(base, requests, sampling)]
 
 
+@pytest.mark.slow
 def test_a_base_whose_likeliest_answers_are_its_best_is_told_of(tiny_bundle: Bundle) -> None:
     prompts = [prompt for name in SLICES for prompt in prompts_of(name, "reference", 24)]
     with capture_logs() as logs:
