@@ -41,45 +41,40 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
-NetworkOption = Annotated[
-    str | None,
-    typer.Option("--network", "-n", help="embedded, local, test, finney or a ws:// URL. [env: BT_NETWORK]"),
-]
-WalletOption = Annotated[
-    str | None, typer.Option("--wallet", "-w", help="Wallet that holds the coldkey. [env: BT_WALLET]")
-]
-HotkeyOption = Annotated[
-    str | None,
-    typer.Option("--wallet-hotkey", "-H", help="Hotkey in that wallet. [env: BT_WALLET_HOTKEY]"),
-]
-WalletPathOption = Annotated[
-    Path | None, typer.Option("--wallet-path", help="Directory of all wallets. [env: BT_WALLET_PATH]")
-]
-NetuidOption = Annotated[int | None, typer.Option("--netuid", help="Subnet number. [env: AGON_NETUID]")]
-StateOption = Annotated[
-    Path | None, typer.Option("--state", help="Directory for this process's files. [env: AGON_STATE]")
-]
-BundleOption = Annotated[
-    Path | None, typer.Option("--bundle", help="Directory of the competition's bundle. [env: AGON_BUNDLE]")
-]
-LedgerOption = Annotated[
-    str | None, typer.Option("--ledger", help="SQLAlchemy URL of the ledger. [env: AGON_LEDGER]")
-]
-HostOption = Annotated[str | None, typer.Option("--host", help="Address to listen on. [env: AGON_API_HOST]")]
-PortOption = Annotated[int | None, typer.Option("--port", help="Port to listen on. [env: AGON_API_PORT]")]
 SETTING_OPTIONS: Mapping[str, Any] = {
-    "network": NetworkOption,
-    "wallet": WalletOption,
-    "wallet_hotkey": HotkeyOption,
-    "wallet_path": WalletPathOption,
-    "netuid": NetuidOption,
-    "state": StateOption,
-    "bundle": BundleOption,
-    "ledger": LedgerOption,
-    "api_host": HostOption,
-    "api_port": PortOption,
+    "network": Annotated[
+        str | None,
+        typer.Option(
+            "--network", "-n", help="embedded, local, test, finney or a ws:// URL. [env: BT_NETWORK]"
+        ),
+    ],
+    "wallet": Annotated[
+        str | None, typer.Option("--wallet", "-w", help="Wallet that holds the coldkey. [env: BT_WALLET]")
+    ],
+    "wallet_hotkey": Annotated[
+        str | None,
+        typer.Option("--wallet-hotkey", "-H", help="Hotkey in that wallet. [env: BT_WALLET_HOTKEY]"),
+    ],
+    "wallet_path": Annotated[
+        Path | None, typer.Option("--wallet-path", help="Directory of all wallets. [env: BT_WALLET_PATH]")
+    ],
+    "netuid": Annotated[int | None, typer.Option("--netuid", help="Subnet number. [env: AGON_NETUID]")],
+    "state": Annotated[
+        Path | None, typer.Option("--state", help="Directory for this process's files. [env: AGON_STATE]")
+    ],
+    "bundle": Annotated[
+        Path | None,
+        typer.Option("--bundle", help="Directory of the competition's bundle. [env: AGON_BUNDLE]"),
+    ],
+    "ledger": Annotated[
+        str | None, typer.Option("--ledger", help="SQLAlchemy URL of the ledger. [env: AGON_LEDGER]")
+    ],
+    "api_host": Annotated[
+        str | None, typer.Option("--host", help="Address to listen on. [env: AGON_API_HOST]")
+    ],
+    "api_port": Annotated[int | None, typer.Option("--port", help="Port to listen on. [env: AGON_API_PORT]")],
 }
-"""Settings that a command line can set, by name."""
+"""Options of the settings that a command line can set."""
 WHO = ("network", "wallet", "wallet_hotkey", "wallet_path", "netuid")
 """Settings of a command that acts on a subnet with keys."""
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]

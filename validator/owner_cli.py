@@ -14,14 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shared.console import (
-    BundleOption,
-    HotkeyOption,
+    WHO,
     JsonOption,
-    NetuidOption,
-    NetworkOption,
-    StateOption,
-    WalletOption,
-    WalletPathOption,
     YesOption,
     command,
     confirm,
@@ -29,6 +23,7 @@ from shared.console import (
     print_fields,
     print_json,
     say,
+    with_settings,
 )
 from shared.errors import AgonError
 from shared.settings import Settings
@@ -93,13 +88,19 @@ def build(
         judge_pairs=judge_pairs,
     )
     bundle = build_bundle(brought, out)
-    report = {"bundle": str(out), "competition": bundle.rules.digest, "base": bundle.rules.base.digest}
-    readings = _read_temperatures(bundle, brought) if check_temperature else ()
+    _print_build(bundle, _read_temperatures(bundle, brought) if check_temperature else (), as_json=as_json)
+
+
+def _print_build(bundle: Bundle, readings: Sequence[Reading], *, as_json: bool) -> None:
+    report = {
+        "bundle": str(bundle.root),
+        "competition": bundle.rules.digest,
+        "base": bundle.rules.base.digest,
+    }
     if as_json:
         print_json({**report, "temperatures": readings})
         return
-    rises = {f"at temperature {found.temperature:g}": found.rise for found in readings}
-    print_fields({**report, **rises})
+    print_fields({**report, **{f"at temperature {found.temperature:g}": found.rise for found in readings}})
 
 
 def _read_temperatures(bundle: Bundle, brought: Ingredients) -> Sequence[Reading]:
@@ -127,12 +128,13 @@ def _parse_judge(item: str) -> tuple[JudgeName, str]:
 
 @competition_app.command()
 @command
-def show(bundle: BundleOption = None, as_json: JsonOption = False) -> None:
+@with_settings("bundle")
+def show(settings: Settings, as_json: JsonOption = False) -> None:
     """Show the rules, their digest, and what the chosen numbers can prove."""
     from shared.competition import load_competition
     from validator.explaining import provable
 
-    rules = load_competition(Settings.load(bundle=bundle).require_bundle() / "competition.json")
+    rules = load_competition(settings.require_bundle() / "competition.json")
     proof = provable(rules)
     if as_json:
         print_json(
@@ -150,14 +152,9 @@ def show(bundle: BundleOption = None, as_json: JsonOption = False) -> None:
 
 @competition_app.command()
 @command
+@with_settings(*WHO, "bundle", "state")
 async def publish(
-    network: NetworkOption = None,
-    wallet: WalletOption = None,
-    wallet_hotkey: HotkeyOption = None,
-    wallet_path: WalletPathOption = None,
-    netuid: NetuidOption = None,
-    bundle: BundleOption = None,
-    state: StateOption = None,
+    settings: Settings,
     start_block: Annotated[int | None, typer.Option(help="First block of round 0; soon by default.")] = None,
     locator: Annotated[
         str | None, typer.Option("--locator", help="Where everybody reads the log, such as hf://org/repo.")
@@ -165,15 +162,6 @@ async def publish(
     as_json: JsonOption = False,
 ) -> None:
     """Put a bundle's rules, judges and pools into the owner's governance log and commit its head."""
-    settings = Settings.load(
-        network=network,
-        wallet=wallet,
-        wallet_hotkey=wallet_hotkey,
-        wallet_path=wallet_path,
-        netuid=netuid,
-        bundle=bundle,
-        state=state,
-    )
     from shared.chain.commitment import parse_locator
     from shared.chain.connect import connect
     from shared.chain.wallets import hotkey_of, open_wallet
@@ -202,18 +190,15 @@ async def publish(
 
 @subnet_app.command()
 @command
+@with_settings(*WHO)
 async def plan(
-    network: NetworkOption = None,
-    wallet: WalletOption = None,
-    wallet_hotkey: HotkeyOption = None,
-    wallet_path: WalletPathOption = None,
-    netuid: NetuidOption = None,
+    settings: Settings,
     round_blocks: RoundOption = 1800,
     stake: StakeOption = 0.0,
     as_json: JsonOption = False,
 ) -> None:
     """Show the steps that set up a subnet for Agon, and what they cost. Writes nothing."""
-    settings = _settings(network, wallet, wallet_hotkey, wallet_path, netuid)
+    settings.require_network()
     from shared.chain.connect import connect
     from shared.chain.wallets import open_wallet
     from validator.owner import plan_subnet
@@ -226,19 +211,16 @@ async def plan(
 
 @subnet_app.command()
 @command
+@with_settings(*WHO)
 async def init(
-    network: NetworkOption = None,
-    wallet: WalletOption = None,
-    wallet_hotkey: HotkeyOption = None,
-    wallet_path: WalletPathOption = None,
-    netuid: NetuidOption = None,
+    settings: Settings,
     round_blocks: RoundOption = 1800,
     stake: StakeOption = 0.0,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Create, start and configure the subnet: every step that is not done yet."""
-    settings = _settings(network, wallet, wallet_hotkey, wallet_path, netuid)
+    settings.require_network()
     from shared.chain.connect import connect
     from shared.chain.wallets import open_wallet
     from validator.owner import init_subnet, plan_subnet
@@ -252,20 +234,6 @@ async def init(
             confirm("set up the subnet?", yes=yes)
             steps = await init_subnet(chain, keys, wish)
     _print_plan(steps, as_json=as_json)
-
-
-def _settings(
-    network: str | None,
-    wallet: str | None,
-    wallet_hotkey: str | None,
-    wallet_path: Path | None,
-    netuid: int | None,
-) -> Settings:
-    settings = Settings.load(
-        network=network, wallet=wallet, wallet_hotkey=wallet_hotkey, wallet_path=wallet_path, netuid=netuid
-    )
-    settings.require_network()
-    return settings
 
 
 def _wish(settings: Settings, round_blocks: int, stake: float) -> SubnetWish:

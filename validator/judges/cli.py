@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shared.console import JsonOption, NetworkOption, command, make_app, print_fields, print_json, say
+from shared.console import JsonOption, command, make_app, print_fields, print_json, say, with_settings
 from shared.errors import AgonError
 from shared.logs import set_up_logs
 from shared.settings import Settings
@@ -127,12 +127,13 @@ def evaluate(
 
 @judge_app.command()
 @command
+@with_settings("network")
 def publish(
+    settings: Settings,
     judge: Annotated[Path, typer.Argument(help="Directory of the judge.", show_default=False)],
     to: Annotated[
         str, typer.Option("--to", help="s3://host/bucket/prefix, hf://org/repo, or file:NAME locally.")
     ],
-    network: NetworkOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check a judge and put it where builds can fetch it; giving the command again completes it.
@@ -141,7 +142,7 @@ def publish(
     """
     from validator.judges.publishing import publish_judge
 
-    found = publish_judge(judge, to, Settings.load(network=network))
+    found = publish_judge(judge, to, settings)
     for name in found.left_out:
         say(f"left out: {name} is not one of the files that a judge may have")
     say("note: whoever knows this place can read the judge")
