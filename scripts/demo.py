@@ -14,8 +14,10 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from demo_acts import Play
 from demo_report import judge_summary, print_report, write_summary
@@ -33,6 +35,7 @@ def main() -> int:
     shutil.rmtree(options.root, ignore_errors=True)
     options.root.mkdir(parents=True)
     stage = Stage(options.root, console, environment(options.root))
+    signal.signal(signal.SIGTERM, _interrupt)  # a supervisor's stop clears up as Ctrl-C does
     play = Play(stage, seed=options.seed, tiny=options.tiny, port=options.port)
     try:
         play.perform()
@@ -49,6 +52,10 @@ def main() -> int:
         return 130
     finally:
         stage.stop_all()
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def read_options() -> argparse.Namespace:

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,28 @@ def play(root: Path, seed: int) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr[-4000:]
     summary: dict[str, Any] = json.loads((root / "demo" / "summary.json").read_text())
     return summary
+
+
+def commands_naming(path: Path) -> list[str]:
+    """Command lines of living processes that name `path`."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found.append(entry.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return [line for line in found if str(path) in line]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_stopped_demo_leaves_no_process_behind(tmp_path: Path) -> None:
+    root = tmp_path / "demo"
+    command = [sys.executable, str(REPOSITORY / "scripts" / "demo.py"), "--tiny", "--root", str(root)]
+    environment = {**os.environ, "AGON_CACHE": str(tmp_path / "cache")}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL) as demo:
+        while not (root / "logs" / "part-judges.log").exists() and demo.poll() is None:
+            time.sleep(0.05)
+        demo.terminate()
+    assert demo.returncode == 130
+    assert commands_naming(root) == []
 
 
 def require_fair_end(summary: dict[str, Any], hostile_code: str) -> None:
