@@ -7,16 +7,17 @@ from pathlib import Path
 import pytest
 
 from benchmarks.optimised import restore
-from benchmarks.overoptimisation import show
+from benchmarks.overoptimisation import RULES, show
+from shared.competition import read_rules
 
 DOCS = Path(__file__).parents[2] / "docs"
 MARK = "<!-- printed by: benchmarks/overoptimisation.py --from docs/figures/{} -->\n\n"
-DEMO_KL_BUDGET = 30.0
 
 
 @pytest.mark.parametrize("name", ["overoptimisation.json", "overoptimisation-135m.json"])
 def test_the_tables_are_those_of_the_stored_run(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     _, _, rest = (DOCS / "judging.md").read_text(encoding="utf-8").partition(MARK.format(name))
     shown, _, _ = rest.partition("\n\n<!-- end -->")
-    show(restore(DOCS / "figures" / name), DEMO_KL_BUDGET, figure=None)
+    kl_budget = read_rules(RULES)["judging"]["kl_budget"]
+    show(restore(DOCS / "figures" / name), kl_budget, figure=None)
     assert capsys.readouterr().out.strip().replace("\n## ", "\n### ") == shown.replace("### ", "## ", 1)
