@@ -26,6 +26,7 @@ from shared.errors import AgonError
 from shared.evaluation.base import DEFAULT_BASE, DEFAULT_TRUNK, fetch_base, fetch_trunk
 from shared.evaluation.children import SampleJob
 from shared.evaluation.hf import Policy
+from shared.evaluation.pools import DEMO_PROMPTS
 from shared.evaluation.prompts import sample_seed
 from shared.evaluation.sampler import Drawn, Request, sample, score_tokens
 from shared.evaluation.tiny import fit_rules
@@ -42,7 +43,7 @@ from validator.building import Ingredients, build_bundle
 SEED = 0
 SEEDS = digest_of({"benchmark": "samples"})
 LAYOUT = 2
-"""Part of the cached directory's name: raised when what is built changes."""
+"""Part of the cached name, beside a digest of rules and prompts: raised when the build changes."""
 RULES = Path(next(iter(shared.competitions.__path__))) / "demo.toml"
 
 
@@ -65,7 +66,8 @@ class Arena:
 def open_arena(*, tiny: bool) -> Arena:
     """The benchmarks' competition, from the cache or built now (minutes, and one download)."""
     cache = Settings.load().cache
-    target = cache / f"benchmark-{'tiny' if tiny else '135m'}-{LAYOUT}"
+    made_of = digest_of({"rules": RULES.read_text(), "prompts": DEMO_PROMPTS.read_text()})
+    target = cache / f"benchmark-{'tiny' if tiny else '135m'}-{LAYOUT}-{made_of.removeprefix('sha256:')[:8]}"
     if target.is_dir() and not _is_current(target):
         shutil.rmtree(target)
     if not target.is_dir():

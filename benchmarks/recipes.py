@@ -46,11 +46,12 @@ TINY_RATES = {
     "reward": 2e-3,
     "pipeline": 5e-4,
 }
-"""Learning rates that suit two layers; real models train with the recipes' defaults."""
+"""Learning rates that suit two layers; real models train with the recipes' own."""
 HEADER = (
     "recipe",
     "held-out gain",
-    "95% interval",
+    "95% over prompts",
+    "lowest and highest seed",
     "seeds above 0",
     "KL (nats)",
     "tokens",
@@ -225,13 +226,13 @@ class Data:
 
 
 def spread(found: Sequence[Measured]) -> tuple[float, float]:
-    """Mean gain and half of its 95% interval, by the larger of the spreads of seeds and of prompts."""
-    means = [one.mean for one in found]
-    mean = math.fsum(means) / len(means)
-    # every seed meets the same prompts, so their error does not fall with more seeds
-    within = math.fsum(one.error**2 for one in found) / len(found)
-    between = math.fsum((value - mean) ** 2 for value in means) / max(1, len(means) - 1) / len(means)
-    return mean, Z95 * math.sqrt(max(within, between))
+    """Mean gain of these checkpoints, and half of its 95% interval over prompts.
+
+    Every seed meets the same prompts, so the error does not fall with more seeds. It says nothing of other
+    seeds: the lowest and the highest are shown beside it.
+    """
+    mean = math.fsum(one.mean for one in found) / len(found)
+    return mean, Z95 * math.sqrt(math.fsum(one.error**2 for one in found) / len(found))
 
 
 def _row(name: str, runs: Sequence[Run]) -> tuple[object, ...]:
@@ -240,6 +241,7 @@ def _row(name: str, runs: Sequence[Run]) -> tuple[object, ...]:
         name,
         f"{mean:+.3f}",
         f"[{mean - half:+.3f}, {mean + half:+.3f}]",
+        f"{min(run.found.mean for run in runs):+.3f} {max(run.found.mean for run in runs):+.3f}",
         f"{sum(run.found.mean - Z95 * run.found.error > 0 for run in runs)} of {len(runs)}",
         f"{math.fsum(run.found.kl for run in runs) / len(runs):.2f}",
         round(sum(run.tokens for run in runs) / len(runs)),
@@ -249,7 +251,7 @@ def _row(name: str, runs: Sequence[Run]) -> tuple[object, ...]:
 
 
 def draw_gains(found: Mapping[str, Sequence[Measured]], target: Path) -> None:
-    """Held-out gain against KL: a dot for every seed, a square and its 95% interval for the mean."""
+    """Held-out gain against KL: a dot for every seed, a square for the mean with its interval."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 

@@ -55,6 +55,7 @@ class Referee:
         self._bundle = bundle
         self._bench = bench
         self._samples: dict[SampleKey, Sample] = {}
+        self._digests: dict[Path, Digest] = {}
         self._plan = Terms.of(bundle.rules, bundle.rules.duel.alpha).plan
 
     def play(self, checkpoint: Path, seed: int) -> Verdict:
@@ -86,6 +87,11 @@ class Referee:
         slices = {name: float(means.mean()) for name, means in slice_means(d, self._plan).items()}
         return Measured(mean, error, slices, float(np.mean([row.kl for row in rows])))
 
+    def _digest_of(self, weights: Path) -> Digest:
+        if weights not in self._digests:
+            self._digests[weights] = weights_digest(weights)
+        return self._digests[weights]
+
     def _draw(self, root: Digest, blocks: int) -> tuple[tuple[Prompt, ...], ...]:
         weights = {part.name: part.weight for part in self._bundle.rules.slices}
         return draw(self._bundle.pools, weights, root, (), blocks)
@@ -103,7 +109,7 @@ class Referee:
         seeds = seeds_of(self._bundle.rules, root, list(every.values()))
         sides = []
         for weights, own in zip((checkpoint, self._bundle.base), seeds, strict=True):
-            model = weights_digest(weights)
+            model = self._digest_of(weights)
             wanted = [(model, prompt.id, value) for prompt in prompts for value in own[prompt.id]]
             if not all(key in self._samples for key in wanted):
                 keys = [(model, prompt, value) for prompt in every for value in own[prompt]]

@@ -25,7 +25,7 @@ def printed(script: Path, *arguments: str) -> str:
     output, before = io.StringIO(), sys.argv
     sys.argv = [str(script), *arguments]
     try:
-        with contextlib.redirect_stdout(output):
+        with contextlib.redirect_stdout(output), contextlib.chdir(ROOT):
             runpy.run_path(str(script), run_name="__main__")
     finally:
         sys.argv = before

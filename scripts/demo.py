@@ -55,6 +55,7 @@ def main() -> int:
 
 
 def _interrupt(*_: object) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would interrupt the clearing up
     raise KeyboardInterrupt
 
 

@@ -146,7 +146,7 @@ def with_settings(*names: str) -> Callable[[Callable[Concatenate[Settings, P], R
 
     def decorate(function: Callable[Concatenate[Settings, P], R]) -> Callable[..., R]:
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
-            flags = {name: kwargs.pop(name) for name in names}
+            flags = {name: kwargs.pop(name, None) for name in names}
             return function(Settings.load(**flags), *args, **kwargs)
 
         _, *own = inspect.signature(function, eval_str=True).parameters.values()

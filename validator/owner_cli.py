@@ -25,7 +25,7 @@ from shared.console import (
     say,
     with_settings,
 )
-from shared.errors import AgonError
+from shared.errors import AgonError, TransientError
 from shared.settings import Settings
 from shared.types import JudgeName, SliceName
 
@@ -110,7 +110,11 @@ def _read_temperatures(bundle: Bundle, brought: Ingredients) -> Sequence[Reading
 
     say("sampling the base at lower temperatures; --no-check-temperature leaves that out")
     asked = read_prompts(brought.reference)
-    readings, finding = check_temperature(bundle, asked, brought.reference_prompts)
+    try:
+        readings, finding = check_temperature(bundle, asked, brought.reference_prompts)
+    except TransientError as error:
+        say(f"warning: the bundle is whole, but the check of temperatures did not end: {error.message}")
+        return ()
     if finding is not None:
         say(f"warning: {finding.code}: {finding.message}")
         say(f"help: {finding.help}")

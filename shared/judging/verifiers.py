@@ -33,7 +33,7 @@ def word_limit(text: str, params: Params) -> float:
 
 
 def topic_limit(text: str, params: Params) -> float:
-    """As `word_limit`, for a text that names `params["topic"]`; 0 for any other.
+    """As `word_limit`, for a text that has the word `params["topic"]`, or it with an s; 0 for any other.
 
     The floor counts different words. One fixed sentence, or the topic over and over, passes `word-limit-1`.
     """

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import CODES
 from shared.types import SliceName
 from validator.temperature import Reading, best_of, compare, finding_of
 
@@ -105,7 +104,3 @@ def test_scores_of_other_prompts_are_refused() -> None:
         compare(PLAN, fine, {0.4: {CHAT: [0.5] * 3, WORDS: [0.5, 0.5]}})
     with pytest.raises(ValueError, match="every slice needs scores"):
         compare(PLAN, fine, {0.4: {CHAT: [0.5, 0.5]}})
-
-
-def test_the_owner_is_told_what_to_do() -> None:
-    assert "temperature" in CODES["temperature_too_high"].help

@@ -151,11 +151,6 @@ def _end_submission(session: Session, number: RoundNumber, report: SlotReport, c
             move(session, submission, "settled", outcome=report.verdict.outcome)
 
 
-def reigns_of(session: Session, competition: str) -> list[Reign]:
-    """All reigns in order."""
-    return list(session.scalars(select(Reign).where(Reign.competition == competition).order_by(Reign.seq)))
-
-
 def records_of(session: Session) -> list[Record]:
     """All records in the order they were set."""
     return list(session.scalars(select(Record).order_by(Record.round)))
