@@ -225,7 +225,7 @@ def print_trials(trials: Sequence[Trial], seeds: int) -> None:
 def main() -> None:
     """Build, score, duel, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--real", action="store_true", help="SmolLM2-135M; half an hour on two cores")
+    parser.add_argument("--real", action="store_true", help="SmolLM2-135M; an hour or more on two cores")
     parser.add_argument("--seeds", type=int, default=2, help="duels of each checkpoint")
     parser.add_argument("--checkpoints", type=int, default=len(STRENGTHS))
     parser.add_argument("--runs", type=int, default=1000, help="simulated duels behind each chance")
