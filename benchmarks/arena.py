@@ -63,10 +63,13 @@ class Arena:
         return cls(loaded, challenger, loaded.public / "proxy")
 
 
-def open_arena(*, tiny: bool) -> Arena:
-    """The benchmarks' competition, from the cache or built now (minutes, and one download)."""
+def open_arena(*, tiny: bool, topics: bool = False) -> Arena:
+    """The benchmarks' competition, from the cache or built now (minutes, and one download).
+
+    With `topics` real answers under a word limit have to name the prompt's topic, which the demo's need not.
+    """
     cache = Settings.load().cache
-    made_of = digest_of({"rules": RULES.read_text(), "prompts": DEMO_PROMPTS.read_text()})
+    made_of = digest_of({"rules": _rules(tiny=tiny, topics=topics), "prompts": DEMO_PROMPTS.read_text()})
     target = cache / f"benchmark-{'tiny' if tiny else '135m'}-{LAYOUT}-{made_of.removeprefix('sha256:')[:8]}"
     if target.is_dir() and not _is_current(target):
         shutil.rmtree(target)
@@ -77,7 +80,7 @@ def open_arena(*, tiny: bool) -> Arena:
             tempfile.TemporaryDirectory(dir=cache, prefix=".making-") as scratch,
             redirect_stdout(sys.stderr),
         ):
-            _build(Path(scratch) / "made", cache, tiny=tiny)
+            _build(Path(scratch) / "made", cache, tiny=tiny, topics=topics)
             (Path(scratch) / "made").rename(target)
     return Arena.at(target / "bundle", target / "challenger")
 
@@ -93,15 +96,20 @@ def _is_current(target: Path) -> bool:
     return True
 
 
-def _build(target: Path, cache: Path, *, tiny: bool) -> None:
+def _rules(*, tiny: bool, topics: bool) -> dict[str, Any]:
+    rules = read_rules(RULES)
+    for part in rules["slices"] if topics else ():
+        part["kind"] = part["kind"].replace("word-limit-1", "word-limit-2")
+    return fit_rules(rules) if tiny else rules
+
+
+def _build(target: Path, cache: Path, *, tiny: bool, topics: bool) -> None:
     source, trunk = (f"tiny:{SEED}", f"tiny:{SEED}") if tiny else (DEFAULT_BASE, DEFAULT_TRUNK)
     base = fetch_base(source, cache)
     brought, judges = target / "brought", target / "judges"
     demo_parts.prompts(brought, seed=SEED)
     demo_parts.judges(judges, base=base, trunk=fetch_trunk(trunk, cache), rules=RULES, seed=SEED, tiny=tiny)
-    rules = read_rules(RULES)
-    if tiny:
-        rules = fit_rules(rules)
+    rules = _rules(tiny=tiny, topics=topics)
     ingredients = Ingredients(
         rules=rules,
         base=base,

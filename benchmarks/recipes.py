@@ -94,7 +94,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--bundle", type=Path, help="a competition of your own, judges and pools included")
     parser.add_argument("--figure", type=Path, help="draw the gains into this SVG file")
     options = parser.parse_args(arguments)
-    bundle = load_bundle(options.bundle) if options.bundle else open_arena(tiny=options.tiny).bundle
+    bundle = (
+        load_bundle(options.bundle) if options.bundle else open_arena(tiny=options.tiny, topics=True).bundle
+    )
     plan = Plan(bundle.root, options.prompts, options.held_out, options.tiny)
     names = options.recipes or (TINY if options.tiny else REAL)
     # what trainers print is no part of a benchmark's tables

@@ -163,17 +163,18 @@ def make_better(home: Path, bundle: Bundle) -> Path:
 def run_trials(
     home: Path, bundle: Bundle, better: Path, strengths: Sequence[float], *, seeds: int, runs: int
 ) -> list[Trial]:
-    """Score every checkpoint once, and let it duel once per seed."""
+    """Score every checkpoint once, and let it duel once per seed, on prompts of its own.
+
+    Near checkpoints answer the same prompts alike: on common ones they would all be lucky together.
+    """
     trials = []
     view = load_bundle(bundle.root, public=True)
-    with (
-        open_practice(view, {}, prompts=256, seed=0, state=home / "state") as practice,
-        referee(bundle) as judge,
-    ):
-        for strength in strengths:
+    with referee(bundle) as judge:
+        for number, strength in enumerate(strengths):
             made = make_checkpoint(bundle.base, better, strength, home / f"at{strength:+.3f}")
-            found = score(practice, made, bundle.base, CONDITIONS, against="base", runs=runs, seed=0)
-            verdicts = tuple(judge.play(made, seed) for seed in range(seeds))
+            with open_practice(view, {}, prompts=256, seed=number, state=home / "state") as practice:
+                found = score(practice, made, bundle.base, CONDITIONS, against="base", runs=runs, seed=0)
+            verdicts = tuple(judge.play(made, number * seeds + seed) for seed in range(seeds))
             print(f"{strength:+.3f}: chance {found.chance:.2f}, d {found.mean:+.3f}", file=sys.stderr)
             trials.append(Trial(strength, found, verdicts))
     return trials
@@ -225,7 +226,7 @@ def print_trials(trials: Sequence[Trial], seeds: int) -> None:
 def main() -> None:
     """Build, score, duel, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--real", action="store_true", help="SmolLM2-135M; an hour or more on two cores")
+    parser.add_argument("--real", action="store_true", help="SmolLM2-135M; hours on two cores")
     parser.add_argument("--seeds", type=int, default=2, help="duels of each checkpoint")
     parser.add_argument("--checkpoints", type=int, default=len(STRENGTHS))
     parser.add_argument("--runs", type=int, default=1000, help="simulated duels behind each chance")
