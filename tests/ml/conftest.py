@@ -7,10 +7,15 @@ import os
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import shutil
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 import torch
+import uvicorn
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     BertConfig,
@@ -22,6 +27,7 @@ from transformers import (
 
 from shared.evaluation.hf import Policy, load_policy
 from shared.models.competition import Engine, SampleCounts, Sampling, SamplingLimits
+from validator.api.app import create_app
 
 TEXT = [
     "What is a lantern? A lantern is a lamp that you can carry.",
@@ -146,3 +152,22 @@ def judge_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def two_label_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A classifier with two labels, which is not a judge."""
     return save_judge(tmp_path_factory.mktemp("two"), labels=2)
+
+
+@contextmanager
+def _serving(ledger_url: str) -> Iterator[str]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(create_app(ledger_url), log_level="error", access_log=False))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def serving() -> Callable[[str], AbstractContextManager[str]]:
+    """The validator's API over a ledger's URL, on a free port; its address while the context lasts."""
+    return _serving

@@ -10,18 +10,15 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 import sys
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import bittensor as bt
 import pytest
-import uvicorn
 
 from miner.explain import explain
 from miner.run.driver import resume
@@ -32,25 +29,11 @@ from shared.chain.connect import connect
 from shared.chain.records import RAO
 from shared.chain.wallets import hotkey_of
 from shared.checkpoints.bundle import read_prompts, write_public_copy
-from validator.api.app import create_app
 from validator.ledger.tables import Submission
 from validator.loop import run_once
 
+Serving = Callable[[str], AbstractContextManager[str]]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
-
-
-@contextmanager
-def serving(ledger_url: str) -> Iterator[str]:
-    """The validator's API on a free port."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(ledger_url), log_level="error", access_log=False))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 @asynccontextmanager
@@ -95,7 +78,7 @@ def shop_of(settings: Any, api: str, train: Any, talk: Callable[[str], None], **
 
 
 def test_the_loop_dethrones_the_base_and_backs_off_when_it_cannot(
-    arena: Any, tiny_base: Path, tiny_judge: Path, tmp_path: Path, tuning: Any
+    *, arena: Any, tiny_base: Path, tiny_judge: Path, tmp_path: Path, tuning: Any, serving: Serving
 ) -> None:
     seeds: list[tuple[Path, int, int]] = []
 
@@ -148,7 +131,9 @@ async def commitment(arena: Any, role: str) -> Any:
         return await chain.commitment_of(arena.netuid, hotkey)
 
 
-def test_the_command_dethrones_the_base_with_a_recipe(arena: Any, tiny_judge: Path, tmp_path: Path) -> None:
+def test_the_command_dethrones_the_base_with_a_recipe(
+    arena: Any, tiny_judge: Path, tmp_path: Path, serving: Serving
+) -> None:
     """`agon-miner run --recipe sft` as a process of its own, with all that it starts."""
     miner = new_miner(arena, tiny_judge, "first")
     rows = [

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
-import uvicorn
 from click.testing import Result
 from safetensors.torch import load_file, save_file
 from sqlalchemy.orm import Session
@@ -24,7 +21,6 @@ from shared.checkpoints.bundle import load_bundle
 from shared.checkpoints.download import list_cached
 from shared.checkpoints.stores import FileStore
 from shared.models.competition import Competition
-from validator.api.app import create_app
 from validator.ledger.database import World, open_ledger
 from validator.ledger.rounds import enter_competition
 from validator.ledger.tables import Reign, Submission
@@ -65,7 +61,9 @@ class Realm:
 
 
 @pytest.fixture
-def realm(bundle: Path, tiny_base: Path, tmp_path: Path) -> Iterator[Realm]:
+def realm(
+    bundle: Path, tiny_base: Path, tmp_path: Path, serving: Callable[[str], AbstractContextManager[str]]
+) -> Iterator[Realm]:
     champion = _make_champion(tiny_base, tmp_path)
     rules = load_bundle(bundle, public=True).rules
     url = f"sqlite:///{tmp_path / 'ledger' / 'ledger.db'}"
@@ -73,7 +71,7 @@ def realm(bundle: Path, tiny_base: Path, tmp_path: Path) -> Iterator[Realm]:
     ledger.run(enter_competition, rules, rules.base.digest)
     ledger.run(_crown, rules, champion.manifest.digest)
     ledger.close()
-    with _serving(url) as api:
+    with serving(url) as api:
         yield Realm(tmp_path, api, champion)
 
 
@@ -108,20 +106,6 @@ def _crown(session: Session, rules: Competition, model: str) -> None:
             settled_round=0,
         )
     )
-
-
-@contextmanager
-def _serving(url: str) -> Iterator[str]:
-    """The validator's API on a free port."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(url), log_level="error", access_log=False))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 TRAIN = ("train", "-r", "raft", "--from", "champion", "--prompts", "8", "--epochs", "1", "--threads", "1")
