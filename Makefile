@@ -40,7 +40,7 @@ check: setup  ## ruff, mypy strict, import contracts
 	$(BIN)/lint-imports
 
 demo: setup  ## policies compete on this machine, offline; SEED=1, TINY=1 for two-layer models
-	unset OMP_NUM_THREADS; $(BIN)/python scripts/demo.py --seed $(SEED) $(if $(filter 1,$(TINY)),--tiny)
+	unset OMP_NUM_THREADS; $(BIN)/python -m scripts.demo --seed $(SEED) $(if $(filter 1,$(TINY)),--tiny)
 
 clean:  ## forget everything but the source
 	rm -rf $(VENV) .agon .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

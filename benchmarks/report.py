@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "docs"
 REGION = re.compile(
-    r"<!-- printed by: (?P<command>benchmarks/\w+\.py[^>\n]*?) -->\n(?P<tables>.*?)<!-- end -->", re.DOTALL
+    r"<!-- printed by: (?P<command>benchmarks/[\w/]+\.py[^>\n]*?) -->\n(?P<tables>.*?)<!-- end -->", re.DOTALL
 )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from miner.register import require_subnet
 from shared.errors import AgonError
-from shared.models.wire import Wire
+from shared.protocol.wire import Wire
 from shared.settings import Settings
 from shared.types import Coldkey, Hotkey, Uid
 

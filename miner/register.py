@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from shared.errors import AgonError
-from shared.models.wire import Wire
+from shared.protocol.wire import Wire
 from shared.types import Coldkey, Hotkey, Netuid, Uid
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from shared.errors import CODES, USAGE_CODES, Fault
-from shared.models.api import Provable
+from shared.protocol.api import Provable
 from shared.settings import Settings
 
 DOCS = Path(__file__).parents[1] / "docs"

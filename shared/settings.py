@@ -21,8 +21,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from shared.competition import field_errors
 from shared.errors import AgonError
+from shared.protocol.loader import field_errors
 from shared.types import Netuid
 
 CONFIG_FILE = Path("agon.toml")

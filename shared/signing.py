@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from shared.errors import AgonError
-from shared.models.statement import Signed
-from shared.models.wire import Wire, canonical_json
+from shared.protocol.statement import Signed
+from shared.protocol.wire import Wire, canonical_json
 from shared.types import Hotkey
 
 DOMAIN = b"agon-signed/1\n"

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+
+pytest_plugins = ("tests.fixtures.models",)
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no defect
 settings.load_profile("untimed")
@@ -28,13 +27,10 @@ def _no_keys_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def hub() -> Iterator[Any]:
-    """A Hub that speaks huggingface_hub's protocol; `tests/hub_server.py` has its fields."""
-    spec = importlib.util.spec_from_file_location("hub_server", Path(__file__).parent / "hub_server.py")
-    assert spec is not None and spec.loader is not None
-    module = sys.modules.setdefault(spec.name, importlib.util.module_from_spec(spec))
-    if not hasattr(module, "serve_hub"):
-        spec.loader.exec_module(module)
-    with module.serve_hub() as world:
+    """A Hub that speaks huggingface_hub's protocol; `tests/fixtures/hub_server.py` has its fields."""
+    from tests.fixtures.hub_server import serve_hub
+
+    with serve_hub() as world:
         yield world
 
 

@@ -1,6 +1,6 @@
 """Wiring: the one place where a validator's parts are built and joined.
 
-`open_house` hands out a house that is tied to its chain, its ledger and its published rules, and takes
+`open_context` hands out a house that is tied to its chain, its ledger and its published rules, and takes
 everything down in reverse order. Stages never build anything themselves.
 """
 
@@ -16,43 +16,43 @@ from shared.chain.connect import connect
 from shared.chain.wallets import Wallet, hotkey_of, open_wallet
 from shared.checkpoints.bundle import Bundle, load_bundle
 from shared.checkpoints.numbers import check_bundle_numbers
+from shared.duels.scorer import Scorer
 from shared.errors import AgonError
-from shared.evaluation.children import JudgeChild, SamplerChild
+from shared.governance.publish import fetch_log
 from shared.locks import sole_process
-from shared.scoring import Bench
+from shared.sandbox.client import JudgeChild, SamplerChild
 from shared.settings import Settings
 from shared.types import Digest, Netuid
-from validator.house import House
+from validator.context import ValidatorContext
 from validator.ledger import rounds
 from validator.ledger.database import World, open_ledger
-from validator.publishing import fetch_log
 
 
 @asynccontextmanager
-async def open_house(settings: Settings) -> AsyncIterator[House]:
+async def open_context(settings: Settings) -> AsyncIterator[ValidatorContext]:
     """A house for `settings`: chain, ledger, bundle, children and wallet, all checked against each other."""
     netuid = settings.require_netuid()
     wallet = open_wallet(settings)
     bundle = load_bundle(settings.require_bundle())
     check_bundle_numbers(bundle.rules, bundle.pools)
     with sole_process(settings.state):
-        async with _furnished(settings, bundle, wallet, netuid) as house:
+        async with _open_parts(settings, bundle, wallet, netuid) as context:
             try:
-                yield house
+                yield context
             finally:
-                await _stop_scoring(house)
+                await _stop_scoring(context)
 
 
 @asynccontextmanager
-async def _furnished(
+async def _open_parts(
     settings: Settings, bundle: Bundle, wallet: Wallet, netuid: Netuid
-) -> AsyncIterator[House]:
+) -> AsyncIterator[ValidatorContext]:
     async with connect(settings, patient=True) as chain:
         world = World(await chain.genesis_hash(), netuid, hotkey_of(wallet))
         await require_published(chain, netuid, bundle.rules.digest, settings)
         with closing(open_ledger(settings.ledger_url, world)) as ledger, _bench(settings, bundle) as bench:
             await ledger.do(rounds.enter_competition, bundle.rules, bundle.rules.base.digest)
-            yield House(
+            yield ValidatorContext(
                 chain=chain,
                 ledger=ledger,
                 bundle=bundle,
@@ -80,7 +80,7 @@ async def require_published(
 
 
 @contextmanager
-def _bench(settings: Settings, bundle: Bundle) -> Iterator[Bench]:
+def _bench(settings: Settings, bundle: Bundle) -> Iterator[Scorer]:
     """The bench and its two children, which end with it."""
     logs = settings.state / "logs"
     logs.mkdir(parents=True, exist_ok=True)
@@ -89,12 +89,12 @@ def _bench(settings: Settings, bundle: Bundle) -> Iterator[Bench]:
         closing(SamplerChild(bundle.base, rules.sampling, log=logs / "sampler.log")) as sampler,
         closing(JudgeChild(bundle.judges, log=logs / "judges.log")) as judges,
     ):
-        yield Bench(rules, bundle.references, sampler, judges)
+        yield Scorer(rules, bundle.references, sampler, judges)
 
 
-async def _stop_scoring(house: House) -> None:
+async def _stop_scoring(context: ValidatorContext) -> None:
     """End the scoring task, if one is under way; the ledger knows where to go on."""
-    task, house.scoring = house.scoring, None
+    task, context.scoring = context.scoring, None
     if task is not None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

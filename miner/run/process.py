@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from miner.score import Score
+from miner.dry_run.score import Score
 from shared.errors import CODES, AgonError, Fault, Rejection, TransientError
 from shared.settings import Settings
 
-MINER = ("-c", "from miner.cli import app; app()")
+MINER = ("-c", "from miner.cli.main import app; app()")
 STOP_TIMEOUT_S = 10.0
 
 
@@ -90,7 +90,7 @@ class ScoreInChild:
         self._judges = judges
 
     async def __call__(self, checkpoint: Path) -> Score:
-        """See `Scorer`."""
+        """See `ScoreCheckpoint`."""
         places = {
             "--bundle": self._settings.bundle,
             "--state": self._settings.state,

@@ -12,9 +12,9 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from shared.checkpoints.files import write_whole
-from shared.competition import field_errors
 from shared.errors import AgonError
-from shared.models.wire import DigestField, Wire, canonical_json
+from shared.protocol.loader import field_errors
+from shared.protocol.wire import DigestField, Wire, canonical_json
 from shared.types import Hotkey, Netuid
 
 Step = Literal["watching", "training", "scoring", "paying", "submitting", "following", "resting"]

@@ -10,16 +10,16 @@ import asyncio
 import shutil
 from collections.abc import Awaitable, Callable
 
-from miner.asking import ask_for
-from miner.journal import journal_path, load_journal
-from miner.opponent import champion_of, fetch_champion
-from miner.orders import Order, serve
-from miner.package import package, read_lineage
-from miner.run.purse import ensure_registered
-from miner.run.shop import Shop
+from miner.dry_run.opponent import champion_of, fetch_champion
+from miner.run.budget import ensure_registered
+from miner.run.context import RunContext
 from miner.run.state import Attempt, RunState
+from miner.status.api_client import ask_for
+from miner.submit.journal import journal_path, load_journal
+from miner.submit.package import package, read_lineage
+from miner.submit.request import SubmitRequest, run_submit
 from shared.errors import AgonError, Rejection, TransientError
-from shared.models.api import Champion, SubmissionPage, SubmissionView
+from shared.protocol.api import Champion, SubmissionPage, SubmissionView
 
 FRUITLESS = frozenset({"training_failed", "data_invalid", "out_of_memory", "resume_mismatch"})
 """What training may fail of without ending the loop: another seed is tried after a rest."""
@@ -27,122 +27,122 @@ FRUITLESS = frozenset({"training_failed", "data_invalid", "out_of_memory", "resu
 ENDED = frozenset({"settled", "rejected", "withheld", "expired"})
 
 
-async def take_step(shop: Shop, state: RunState) -> RunState:
+async def take_step(context: RunContext, state: RunState) -> RunState:
     """Do what the journal says is next. The same state means that there is nothing to do yet.
 
     Raises TransientError for what may pass, and other AgonErrors for what needs its owner.
     """
-    return await STEPS[state.step](shop, state)
+    return await STEPS[state.step](context, state)
 
 
-async def watch(shop: Shop, state: RunState) -> RunState:
+async def watch(context: RunContext, state: RunState) -> RunState:
     """Begin an attempt against the champion, unless it is our own."""
-    champion = _champion(shop)
-    if champion.hotkey == shop.hotkey:
+    champion = _champion(context)
+    if champion.hotkey == context.hotkey:
         return state
-    begun = state.begin(champion.model, shop.limits.seed)
+    begun = state.begin(champion.model, context.limits.seed)
     attempt = begun.require_attempt()
-    for old in sorted(shop.folder.glob("[0-9]*")):
+    for old in sorted(context.folder.glob("[0-9]*")):
         if old.name < f"{attempt.number - 1:04}":
             shutil.rmtree(old, ignore_errors=True)
-    shop.talk(f"attempt {attempt.number}: seed {attempt.seed}, against {champion.model}")
+    context.talk(f"attempt {attempt.number}: seed {attempt.seed}, against {champion.model}")
     return begun
 
 
-async def train(shop: Shop, state: RunState) -> RunState:
+async def train(context: RunContext, state: RunState) -> RunState:
     """Make the attempt's checkpoint from the champion's."""
     attempt = state.require_attempt()
-    target = shop.checkpoint(attempt)
+    target = context.checkpoint(attempt)
     if not target.exists():
-        if _champion(shop).model != attempt.champion:
-            return _start_over(shop, state)
-        start = await asyncio.to_thread(fetch_champion, shop.settings, shop.bundle, shop.api)
+        if _champion(context).model != attempt.champion:
+            return _start_over(context, state)
+        start = await asyncio.to_thread(fetch_champion, context.settings, context.bundle, context.api)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            await shop.train(start, target, seed=attempt.seed, failures=state.failures)
+            await context.train(start, target, seed=attempt.seed, failures=state.failures)
         except TransientError:
             raise
         except AgonError as error:
             if error.code not in FRUITLESS:
                 raise
-            return await _fail(shop, state, f"{error.code}: {error.message}")
+            return await _fail(context, state, f"{error.code}: {error.message}")
     return state.to("scoring")
 
 
-async def score(shop: Shop, state: RunState) -> RunState:
+async def score(context: RunContext, state: RunState) -> RunState:
     """Estimate the chance; a checkpoint that is not good enough ends the attempt."""
     attempt = state.require_attempt()
-    if _champion(shop).model != attempt.champion:
-        return _start_over(shop, state)
+    if _champion(context).model != attempt.champion:
+        return _start_over(context, state)
     try:
-        found = await shop.score(shop.checkpoint(attempt))
+        found = await context.score(context.checkpoint(attempt))
     except Rejection as error:  # what admission would refuse, or a policy that cannot be sampled
-        return await _fail(shop, state, f"{error.code}: {error.message}")
+        return await _fail(context, state, f"{error.code}: {error.message}")
     update = {"chance": found.chance, "mean": found.mean}
     state = state.model_copy(update={"attempt": attempt.model_copy(update=update)})
     told = f"chance {found.chance:.2f}, mean d {found.mean:+.3f} [{found.lower:+.3f}, {found.upper:+.3f}]"
-    shop.talk(f"attempt {attempt.number}: {told}")
-    if found.chance < shop.limits.min_chance:
-        return await _fail(shop, state, f"{told}: below {shop.limits.min_chance:g}")
+    context.talk(f"attempt {attempt.number}: {told}")
+    if found.chance < context.limits.min_chance:
+        return await _fail(context, state, f"{told}: below {context.limits.min_chance:g}")
     return state.to("paying")
 
 
-async def pay(shop: Shop, state: RunState) -> RunState:
+async def pay(context: RunContext, state: RunState) -> RunState:
     """Register the hotkey where it is not, within what may be spent."""
     from shared.chain.connect import connect
 
-    async with connect(shop.settings) as chain:
-        paid = await ensure_registered(shop, state, chain)
-    stale = paid.payment is None and _champion(shop).model != state.require_attempt().champion
-    return _start_over(shop, paid) if stale else paid
+    async with connect(context.settings) as chain:
+        paid = await ensure_registered(context, state, chain)
+    stale = paid.payment is None and _champion(context).model != state.require_attempt().champion
+    return _start_over(context, paid) if stale else paid
 
 
-async def submit(shop: Shop, state: RunState) -> RunState:
+async def submit(context: RunContext, state: RunState) -> RunState:
     """Commit the checkpoint and publish it in its slot; the submit journal makes that repeatable."""
     attempt = state.require_attempt()
-    source = shop.checkpoint(attempt)
-    packed = package(source, shop.package(attempt), lineage=read_lineage(source, None))
-    journal = load_journal(journal_path(shop.settings.state, shop.hotkey))
+    source = context.checkpoint(attempt)
+    packed = package(source, context.package(attempt), lineage=read_lineage(source, None))
+    journal = load_journal(journal_path(context.settings.state, context.hotkey))
     ours = journal is not None and journal.manifest == packed.manifest.digest
     if ours and journal is not None and journal.state != "verified":
-        order = Order(None, None, resume=True, api=shop.api)
+        request = SubmitRequest(None, None, resume=True, api=context.api)
     else:
         # whatever else this hotkey had under way makes room: the loop has it to itself
-        order = Order(packed.path, shop.place(attempt), replace=not ours, api=shop.api)
+        request = SubmitRequest(packed.path, context.place(attempt), replace=not ours, api=context.api)
     try:
-        receipt = await serve(shop.settings, order, talk=shop.talk)
+        receipt = await run_submit(context.settings, request, talk=context.talk)
     except AgonError as error:
         if error.code != "not_in_queue":
             raise
-        return await _fail(shop, state, f"{error.code}: {error.message}")
+        return await _fail(context, state, f"{error.code}: {error.message}")
     if receipt.findings:
-        return await _fail(shop, state, f"{receipt.findings[0].code}: {receipt.findings[0].message}")
+        return await _fail(context, state, f"{receipt.findings[0].code}: {receipt.findings[0].message}")
     update = {"digest": receipt.document["digest"], "commit_block": receipt.document["commit_block"]}
     return state.model_copy(update={"attempt": attempt.model_copy(update=update)}).to("following")
 
 
-async def follow(shop: Shop, state: RunState) -> RunState:
+async def follow(context: RunContext, state: RunState) -> RunState:
     """Wait for the verdict; a crown ends the attempt well."""
     attempt = state.require_attempt()
-    item = _submission(shop, attempt)
+    item = _submission(context, attempt)
     if item is None or item.state not in ENDED:
         return state
-    shop.talk(f"attempt {attempt.number}: {item.explanation}")
+    context.talk(f"attempt {attempt.number}: {item.explanation}")
     if item.record is not None:
         return state.crown()
-    return await _fail(shop, state, item.explanation)
+    return await _fail(context, state, item.explanation)
 
 
-async def rest(shop: Shop, state: RunState) -> RunState:
+async def rest(context: RunContext, state: RunState) -> RunState:
     """Wait out the rest, which another champion ends."""
     before = state.attempt
-    moved = before is not None and _champion(shop).model != before.champion
-    if moved or await _head(shop) >= state.rest_until_block:
+    moved = before is not None and _champion(context).model != before.champion
+    if moved or await _head(context) >= state.rest_until_block:
         return state.to("watching")
     return state
 
 
-STEPS: dict[str, Callable[[Shop, RunState], Awaitable[RunState]]] = {
+STEPS: dict[str, Callable[[RunContext, RunState], Awaitable[RunState]]] = {
     "watching": watch,
     "training": train,
     "scoring": score,
@@ -153,19 +153,19 @@ STEPS: dict[str, Callable[[Shop, RunState], Awaitable[RunState]]] = {
 }
 
 
-def _champion(shop: Shop) -> Champion:
+def _champion(context: RunContext) -> Champion:
     """The champion; before there is one, that is the validator's trouble and may pass."""
     try:
-        return champion_of(shop.api)
+        return champion_of(context.api)
     except AgonError as error:
         if error.code == "no_data":
             raise TransientError("api_unreachable", f"no champion yet: {error.message}") from error
         raise
 
 
-def _submission(shop: Shop, attempt: Attempt) -> SubmissionView | None:
+def _submission(context: RunContext, attempt: Attempt) -> SubmissionView | None:
     try:
-        page = ask_for(shop.api, f"/v1/submissions/{attempt.digest}", SubmissionPage)
+        page = ask_for(context.api, f"/v1/submissions/{attempt.digest}", SubmissionPage)
     except AgonError as error:
         if error.code == "no_data":
             return None
@@ -173,19 +173,19 @@ def _submission(shop: Shop, attempt: Attempt) -> SubmissionView | None:
     return next((item for item in page.items if item.commit_block == attempt.commit_block), None)
 
 
-def _start_over(shop: Shop, state: RunState) -> RunState:
-    shop.talk("the champion changed: this attempt was against another one")
+def _start_over(context: RunContext, state: RunState) -> RunState:
+    context.talk("the champion changed: this attempt was against another one")
     return state.model_copy(update={"step": "watching", "ended": state.ended + 1})
 
 
-async def _fail(shop: Shop, state: RunState, reason: str) -> RunState:
-    failed = state.fail(reason, head=await _head(shop), rest_blocks=shop.rest_blocks)
-    shop.talk(f"{reason}; resting until block {failed.rest_until_block}")
+async def _fail(context: RunContext, state: RunState, reason: str) -> RunState:
+    failed = state.fail(reason, head=await _head(context), rest_blocks=context.rest_blocks)
+    context.talk(f"{reason}; resting until block {failed.rest_until_block}")
     return failed
 
 
-async def _head(shop: Shop) -> int:
+async def _head(context: RunContext) -> int:
     from shared.chain.connect import connect
 
-    async with connect(shop.settings) as chain:
+    async with connect(context.settings) as chain:
         return (await chain.head()).number

@@ -18,9 +18,9 @@ from miner.train.registry import train
 from miner.train.settings import ConfigT, TrainConfig, read_config
 from miner.train.task import task_of
 from shared.checkpoints.bundle import load_bundle
-from shared.competition import field_errors
 from shared.console import ExitCode, print_json
 from shared.errors import AgonError
+from shared.protocol.loader import field_errors
 
 GROWTH = 1.5
 """Factor on the prompts that a recipe samples, for every failure before."""

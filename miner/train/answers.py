@@ -17,13 +17,13 @@ import numpy as np
 from pydantic import BaseModel
 
 from miner.train.task import TrainingTask
+from shared.engines.hf import load_policy
+from shared.engines.sampler import Request, sample
 from shared.errors import AgonError
-from shared.evaluation.hf import load_policy
-from shared.evaluation.sampler import Request, sample
 from shared.judging.gates import compresses, is_text, loops
 from shared.judging.reward_model import RewardModel
 from shared.judging.verifiers import verify
-from shared.models.prompt import Prompt
+from shared.protocol.prompt import Prompt
 from shared.types import SliceName
 
 LIMIT = 2.0
@@ -78,7 +78,9 @@ def draw_answers(
     policy, rules = load_policy(task.base, weights or task.start), task.sampling
     asked = [(prompt, index) for prompt in prompts for index in range(samples)]
     ids = {prompt.id: policy.render(prompt.text, rules.limits.prompt_tokens) for prompt in prompts}
-    requests = [Request(ids[prompt.id], sample_seed(seed, prompt.id, str(index))) for prompt, index in asked]
+    requests = [
+        Request(ids[prompt.id], completion_seed(seed, prompt.id, str(index))) for prompt, index in asked
+    ]
     drawn = sample(policy, requests, rules)
     texts = [policy.text(row.token_ids[:-1] if row.finished else row.token_ids) for row in drawn]
     rewards = RewardModel(task.proxy).reward(
@@ -173,7 +175,7 @@ def by_prompt(answers: Sequence[Answer], value: Callable[[Answer], float]) -> li
     return [sorted(group, key=value) for group in groups.values()]
 
 
-def sample_seed(*parts: object) -> int:
+def completion_seed(*parts: object) -> int:
     """A sampler seed of 53 bits."""
     digest = hashlib.sha256("|".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 11

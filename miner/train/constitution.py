@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from shared.competition import field_errors
 from shared.errors import AgonError
+from shared.protocol.loader import field_errors
 
 
 class Principle(BaseModel):

@@ -13,8 +13,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from shared.competition import field_errors
 from shared.errors import AgonError
+from shared.protocol.loader import field_errors
 
 IGNORED = -100
 """Label of a token that is not learned, as PyTorch's cross entropy has it."""

@@ -20,10 +20,10 @@ from miner.train.settings import TrainConfig
 from miner.train.task import TrainingTask
 from miner.train.trainer import Parts, train_policy
 from miner.train.workspace import Workspace
+from shared.engines.hf import Policy
 from shared.errors import AgonError
-from shared.evaluation.hf import Policy
 from shared.judging.reward_model import RewardModel
-from shared.models.prompt import Prompt
+from shared.protocol.prompt import Prompt
 
 FRAME_PROMPTS = 32
 """Prompts whose answers by the starting policy standardise the reward model."""

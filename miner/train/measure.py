@@ -14,9 +14,9 @@ from pathlib import Path
 from miner.train.answers import GATED_PERCENTILE, Answer, by_prompt, draw_answers, fit_frame, value_of
 from miner.train.report import Gain, paired_gain
 from miner.train.task import TrainingTask
-from shared.evaluation.hf import load_policy
-from shared.evaluation.sampler import score_tokens
-from shared.models.prompt import Prompt
+from shared.engines.hf import load_policy
+from shared.engines.sampler import score_tokens
+from shared.protocol.prompt import Prompt
 
 SAMPLES = 2
 

@@ -11,8 +11,8 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 
 from miner.train.constitution import Principle
+from shared.engines.hf import Policy, load_policy
 from shared.errors import AgonError
-from shared.evaluation.hf import Policy, load_policy
 from shared.judging.pairwise import INSTRUCTION, Comparison, PairwiseJudge, Preference
 from shared.judging.reward_model import RewardModel
 

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from miner.package import LINEAGE_NAME
+from miner.submit.package import LINEAGE_NAME
 from miner.train.recipes import Recipe, find
 from miner.train.report import Gain, Outcome, Report, ends, peak_rss_bytes
 from miner.train.settings import TrainConfig, to_toml
@@ -26,9 +26,9 @@ from miner.train.workspace import IDENTITY_NAME, LOG_NAME, Talk, Workspace, is_m
 from shared.checkpoints.files import hash_file, write_whole
 from shared.checkpoints.manifest import build_manifest
 from shared.errors import AgonError
-from shared.models.manifest import Lineage
-from shared.models.prompt import Prompt
-from shared.models.wire import canonical_json, digest_of
+from shared.protocol.manifest import Lineage
+from shared.protocol.prompt import Prompt
+from shared.protocol.wire import canonical_json, digest_of
 from shared.types import Digest
 
 CONFIG_NAME = "recipe.toml"

@@ -19,8 +19,8 @@ from miner.train.settings import TrainConfig
 from miner.train.task import TrainingTask
 from miner.train.trainer import adapter, arguments, finish, read_log, run_trainer
 from miner.train.workspace import Workspace
+from shared.engines.hf import JUDGE_TOKENS
 from shared.errors import AgonError
-from shared.evaluation.hf import JUDGE_TOKENS
 from shared.judging.reward_model import RewardModel
 
 SHARE_TESTED = 5

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import Field
 
-from miner.train.answers import Answer, by_prompt, choose_prompts, draw_answers, sample_seed
+from miner.train.answers import Answer, by_prompt, choose_prompts, completion_seed, draw_answers
 from miner.train.constitution import Constitution, Principle, read_constitution
 from miner.train.data import IGNORED, Rendered
 from miner.train.dpo import IdPair, dpo_trainer
@@ -25,12 +25,12 @@ from miner.train.sft import sft_trainer
 from miner.train.task import TrainingTask
 from miner.train.trainer import Parts, train_policy
 from miner.train.workspace import Workspace
+from shared.engines.hf import Policy, load_policy
+from shared.engines.sampler import Drawn, Request, sample
 from shared.errors import AgonError
-from shared.evaluation.hf import Policy, load_policy
-from shared.evaluation.sampler import Drawn, Request, sample
 from shared.judging.gates import is_text, loops
 from shared.judging.pairwise import Preference
-from shared.models.competition import Sampling
+from shared.protocol.competition import Sampling
 
 DIALOGUE_TOKENS = 1024
 """Longest question about an answer."""
@@ -96,7 +96,7 @@ def run_rlaif(task: TrainingTask, config: RlaifConfig, space: Workspace) -> Outc
 
 def _principle(constitution: Constitution, seed: int, prompt: str) -> Principle:
     """One principle for each prompt, at random: as in the paper, each answer meets few of them."""
-    return random.Random(sample_seed(seed, prompt)).choice(constitution.principles)
+    return random.Random(completion_seed(seed, prompt)).choice(constitution.principles)
 
 
 def _revise(
@@ -115,7 +115,7 @@ def _revise(
         if kind == "critique":
             limits = rules.limits.model_copy(update={"new_tokens": config.critique_tokens})
             rules = rules.model_copy(update={"limits": limits})
-        return _ask(policy, rules, questions, sample_seed(config.seed, kind))
+        return _ask(policy, rules, questions, completion_seed(config.seed, kind))
 
     first = [
         {"prompt": answer.prompt.text, "answer": answer.text, "ask": rule.critique}
@@ -153,7 +153,7 @@ def _revise(
 
 def _ask(policy: Policy, rules: Sampling, questions: Sequence[str], seed: int) -> list[tuple[Drawn, str]]:
     requests = [
-        Request(policy.render(question, DIALOGUE_TOKENS), sample_seed(seed, index))
+        Request(policy.render(question, DIALOGUE_TOKENS), completion_seed(seed, index))
         for index, question in enumerate(questions)
     ]
     drawn = sample(policy, requests, rules)
@@ -182,7 +182,7 @@ def _label(
     """Pairs of new answers with the judge's preference, as rows."""
     prompts = choose_prompts(task.prompts, config.prompts)
     space.talk(f"sampling and comparing answers to {len(prompts)} prompts")
-    answers = draw_answers(task, prompts, config.samples, seed=sample_seed(config.seed, "labels"))
+    answers = draw_answers(task, prompts, config.samples, seed=completion_seed(config.seed, "labels"))
     return [
         {
             "prompt_ids": one.prompt_ids,

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from shared.competition import field_errors
 from shared.errors import AgonError
+from shared.protocol.loader import field_errors
 
 
 class TrainConfig(BaseModel):

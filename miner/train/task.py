@@ -12,9 +12,9 @@ from pathlib import Path
 
 from shared.checkpoints.bundle import Bundle, read_prompts
 from shared.checkpoints.manifest import build_manifest, load_manifest
-from shared.models.competition import Sampling
-from shared.models.manifest import MANIFEST_NAME
-from shared.models.prompt import Prompt
+from shared.protocol.competition import Sampling
+from shared.protocol.manifest import MANIFEST_NAME
+from shared.protocol.prompt import Prompt
 from shared.types import Digest, SliceName
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shared.errors import AgonError, Rejection
-from shared.models.wire import digest_bytes
+from shared.protocol.wire import digest_bytes
 from shared.types import Digest, Hotkey
 
 MAX_COMMITMENT_BYTES = 128

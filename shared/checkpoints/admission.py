@@ -27,8 +27,8 @@ from shared.checkpoints.tensors import (
     tensor_root,
 )
 from shared.errors import Rejection
-from shared.models.competition import Architecture, CheckpointLimits, Competition
-from shared.models.manifest import MANIFEST_NAME, Manifest, ManifestFile
+from shared.protocol.competition import Architecture, CheckpointLimits, Competition
+from shared.protocol.manifest import MANIFEST_NAME, Manifest, ManifestFile
 from shared.types import Digest
 
 CONFIG_LIMIT_BYTES = 64 << 10

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from shared.errors import Rejection
-from shared.models.competition import CheckpointLimits
-from shared.models.manifest import Manifest
+from shared.protocol.competition import CheckpointLimits
+from shared.protocol.manifest import Manifest
 
 WEIGHTS_NAME = "model.safetensors"
 CONFIG_NAME = "config.json"

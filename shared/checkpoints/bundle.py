@@ -18,12 +18,12 @@ from pydantic import ValidationError
 from shared.checkpoints.files import write_whole
 from shared.checkpoints.manifest import build_manifest
 from shared.checkpoints.tensors import BaseTable, architecture_digest, table_of
-from shared.competition import field_errors
 from shared.errors import AgonError, Rejection
-from shared.models.competition import Competition, Pool, Slice
-from shared.models.prompt import Prompt, pool_root
-from shared.models.reference import Reference
-from shared.models.wire import Wire, canonical_json, digest_of
+from shared.protocol.competition import Competition, Pool, Slice
+from shared.protocol.loader import field_errors
+from shared.protocol.prompt import Prompt, pool_root
+from shared.protocol.reference import Reference
+from shared.protocol.wire import Wire, canonical_json, digest_of
 from shared.types import Digest, JudgeName, SliceName
 
 RULES_FILE = "competition.json"

@@ -21,9 +21,9 @@ from shared.checkpoints.files import hash_file, open_regular, read_chunks
 from shared.checkpoints.manifest import MANIFEST_LIMIT_BYTES, load_manifest, read_manifest, write_manifest
 from shared.checkpoints.stores import NotServed, Store
 from shared.errors import Rejection
-from shared.models.competition import CheckpointLimits
-from shared.models.manifest import MANIFEST_NAME, Manifest, ManifestFile
-from shared.models.wire import sha256_digest
+from shared.protocol.competition import CheckpointLimits
+from shared.protocol.manifest import MANIFEST_NAME, Manifest, ManifestFile
+from shared.protocol.wire import sha256_digest
 from shared.types import Digest
 
 DIGEST_PREFIX = "sha256:"

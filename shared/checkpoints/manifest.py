@@ -13,10 +13,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from shared.checkpoints.files import hash_file, open_regular, write_whole
-from shared.competition import field_errors
 from shared.errors import Rejection
-from shared.models.manifest import MANIFEST_NAME, Lineage, Manifest, ManifestFile
-from shared.models.wire import canonical_json
+from shared.protocol.loader import field_errors
+from shared.protocol.manifest import MANIFEST_NAME, Lineage, Manifest, ManifestFile
+from shared.protocol.wire import canonical_json
 
 MANIFEST_LIMIT_BYTES = 256 * 1024
 """Larger manifests are refused unread; a checkpoint's has about 1 KiB."""

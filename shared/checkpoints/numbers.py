@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from shared.errors import AgonError
-from shared.models.competition import Competition, Slice
-from shared.models.prompt import Prompt
+from shared.protocol.competition import Competition, Slice
+from shared.protocol.prompt import Prompt
 from shared.types import SliceName
 
 MIN_CLUSTERS = 50

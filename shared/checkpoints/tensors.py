@@ -21,8 +21,8 @@ from shared.checkpoints.allowlist import WEIGHTS_NAME
 from shared.checkpoints.files import CHUNK_BYTES, open_regular
 from shared.checkpoints.headers import TensorHeader, read_header
 from shared.errors import Rejection
-from shared.models.merkle import merkle_root
-from shared.models.wire import Wire, canonical_json, digest_of
+from shared.protocol.merkle import merkle_root
+from shared.protocol.wire import Wire, canonical_json, digest_of
 from shared.types import Digest
 
 FLOAT_NAMES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}

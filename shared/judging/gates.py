@@ -9,8 +9,8 @@ from __future__ import annotations
 import unicodedata
 import zlib
 
-from shared.models.evidence import Completion
-from shared.models.reference import Reference
+from shared.protocol.evidence import Completion
+from shared.protocol.reference import Reference
 
 LOOP_WORDS = 3
 LOOP_DISTINCT = 0.7

@@ -1,7 +1,7 @@
 """Reference statistics of a slice, from the base model's own completions.
 
 An owner builds them once, before the competition's rules are final; their digest is then in the rules.
-Pure: the completions and raw rewards are handed in (`shared/scoring.py` gathers them).
+Pure: the completions and raw rewards are handed in (`shared/duels/scorer.py` gathers them).
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from shared.errors import AgonError
-from shared.judging.ensemble import CLUSTER_TABLE, aggregate, judge_z, length_term, standardise
 from shared.judging.gates import nll_per_token
-from shared.models.competition import Judging
-from shared.models.evidence import Completion
-from shared.models.prompt import Prompt
-from shared.models.reference import JudgeReference, LengthReference, Reference
+from shared.judging.score import CLUSTER_TABLE, aggregate, judge_z, length_term, standardise
+from shared.protocol.competition import Judging
+from shared.protocol.evidence import Completion
+from shared.protocol.prompt import Prompt
+from shared.protocol.reference import JudgeReference, LengthReference, Reference
 from shared.types import SliceName
 
 LENGTH_TAIL = 0.01
@@ -33,12 +33,12 @@ def build_reference(
     completions: Sequence[Completion],
     *,
     raw: Mapping[str, Sequence[float]],
-    weights: Mapping[str, float],
+    coefficients: Mapping[str, float],
     judging: Judging,
 ) -> Reference:
     """Statistics of one slice; `prompts[i]` was answered by `completions[i]`, judged `raw[judge][i]`.
 
-    `raw` and `weights` are empty on a verifier slice. `s_mean` is left at 0: it needs the finished
+    `raw` and `coefficients` are empty on a verifier slice. `s_mean` is left at 0: it needs the finished
     reference. Raises AgonError `data_invalid` with fewer than two completions of a prompt, `judge_invalid`
     for a judge that does not tell completions apart.
     """
@@ -54,7 +54,7 @@ def build_reference(
                 )
                 for judge in raw
             },
-            weights,
+            coefficients,
             judging.disagreement_penalty,
         )
         for i, (prompt, completion) in enumerate(zip(prompts, completions, strict=True))

@@ -10,8 +10,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from shared.engines.hf import JudgeModel, load_judge
 from shared.errors import AgonError
-from shared.evaluation.hf import JudgeModel, load_judge
 
 BATCH = 32
 

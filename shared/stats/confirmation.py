@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shared.models.verdict import Reason, SliceResult
-from shared.stats.rows import Floats, Plan, Row, block_means, block_size, mean_and_error, slice_means
+from shared.protocol.verdict import Reason, SliceResult
+from shared.stats.rows import Floats, Plan, Row, batch_means, batch_size, mean_and_error, slice_means
 
 GAIN_QUANTILE = 1.2816
 """One-sided 90% normal quantile: a gain exceeds the truth with probability 10%."""
@@ -41,12 +41,12 @@ def confirm(
 
     Of a policy that writes more than the champion, the improvement at equal length must be proven too: a
     positive estimate alone let one that only writes more through in half of its duels. Raises
-    ValueError below two blocks or three rows, where no standard error exists.
+    ValueError below two batches or three rows, where no standard error exists.
     """
-    if len(rows) < max(3, 2 * block_size(plan)):
-        raise ValueError("confirmation needs at least two blocks and three rows")
+    if len(rows) < max(3, 2 * batch_size(plan)):
+        raise ValueError("confirmation needs at least two batches and three rows")
     d = np.array([row.d for row in rows])
-    mean, error = mean_and_error(block_means(d, plan))
+    mean, error = mean_and_error(batch_means(d, plan))
     bound = mean - GAIN_QUANTILE * error
     slices = slice_results(rows, plan)
     extra = np.array([row.extra_tokens for row in rows])
@@ -64,7 +64,7 @@ def confirm(
 
 
 def slice_results(rows: Sequence[Row], plan: Plan) -> tuple[SliceResult, ...]:
-    """Mean d of every slice with its one-sided 95% lower bound, never below -1; rows in whole blocks."""
+    """Mean d of every slice with its one-sided 95% lower bound, never below -1; rows in whole batches."""
     results = []
     counts = dict(plan)
     for name, means in slice_means(np.array([row.d for row in rows]), plan).items():

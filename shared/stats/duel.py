@@ -14,20 +14,20 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from shared.models.competition import Competition
-from shared.models.verdict import Outcome, Reason, Verdict
+from shared.protocol.competition import Competition
+from shared.protocol.verdict import Outcome, Reason, Verdict
 from shared.stats.confirmation import Confirmation, confirm, slice_results
 from shared.stats.eprocess import confidence_sequence, log_wealth, log_wealth_path
 from shared.stats.payout import probit_gain
-from shared.stats.rows import Block, Floats, Plan, Row, block_size, rows_of
+from shared.stats.rows import Batch, Floats, Plan, Row, batch_size, rows_of
 
-Rounds = Sequence[Sequence[Block]]
-"""The blocks of a duel: one sequence for its first round and for each round it was carried into."""
+Rounds = Sequence[Sequence[Batch]]
+"""The batches of a duel: one sequence for its first round and for each round it was carried into."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What one duel is decided by. All counts are prompts, and whole blocks except `identity`."""
+    """What one duel is decided by. All counts are prompts, and whole batches except `identity`."""
 
     margin: float
     alpha: float
@@ -45,14 +45,14 @@ class Terms:
     plan: Plan
 
     def __post_init__(self) -> None:
-        size = block_size(self.plan)
+        size = batch_size(self.plan)
         if any(count % size for count in (self.look, self.min, self.max, self.gain)):
-            raise ValueError(f"look, min, max and gain must be whole blocks of {size} prompts")
+            raise ValueError(f"look, min, max and gain must be whole batches of {size} prompts")
         if self.max % self.look or not 0 < self.look <= self.min <= self.max:
             raise ValueError("prompts must satisfy look <= min <= max, and max be a multiple of look")
         if self.gain < max(3, 2 * size) or self.identity < 1 or self.carried_rounds < 0:
             raise ValueError(
-                "gain needs two blocks and three prompts, identity one prompt, carried_rounds no less than 0"
+                "gain needs two batches and three prompts, identity one prompt, carried_rounds no less than 0"
             )
         if not (0.0 < self.alpha < 1.0 and 0.0 < self.beta < 1.0):
             raise ValueError("alpha and beta must lie in (0, 1)")
@@ -76,15 +76,15 @@ class Terms:
             identity=counts.identity,
             slice_tolerance=duel.slice_tolerance,
             kl_budget=rules.judging.kl_budget,
-            plan=tuple((part.name, part.weight) for part in rules.slices),
+            plan=tuple((part.name, part.per_batch) for part in rules.slices),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class More:
-    """The duel needs this many further blocks of its current round before anything can be decided."""
+    """The duel needs this many further batches of its current round before anything can be decided."""
 
-    blocks: int
+    batches: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ def decide(terms: Terms, rounds: Rounds) -> Decision:
     """The next step of a duel, from all rows it has taken so far.
 
     Rows beyond the point of decision are ignored, so the answer does not depend on how rows were
-    batched. Raises ValueError for blocks of another plan, and for rounds that this duel cannot have had.
+    batched. Raises ValueError for batches of another plan, and for rounds that this duel cannot have had.
     """
     played = _rows_by_round(terms, rounds)
     test = [row for rows in played for row in rows[: terms.max]]
@@ -126,7 +126,7 @@ def decide(terms: Terms, rounds: Rounds) -> Decision:
     if any(len(rows) < terms.max for rows in played[:-1]) or len(played) > terms.carried_rounds + 1:
         raise ValueError("an open duel enters a further round only when its last one is used up")
     if len(played[-1]) < terms.max:
-        return More(_next_stop(terms, test) // block_size(terms.plan))
+        return More(_next_stop(terms, test) // batch_size(terms.plan))
     if len(played) <= terms.carried_rounds:
         return Carry()
     return _verdict(terms, test, "unproven", "exhausted")
@@ -139,14 +139,14 @@ def look_at(terms: Terms, rounds: Rounds) -> Look:
 
 
 def _rows_by_round(terms: Terms, rounds: Rounds) -> list[list[Row]]:
-    if any(block.plan != terms.plan for blocks in rounds for block in blocks):
-        raise ValueError("a block follows another plan than the duel's terms")
-    return [list(rows_of(blocks)) for blocks in rounds] or [[]]
+    if any(batch.plan != terms.plan for batches in rounds for batch in batches):
+        raise ValueError("a batch follows another plan than the duel's terms")
+    return [list(rows_of(batches)) for batches in rounds] or [[]]
 
 
 def _identity_end(terms: Terms) -> int:
-    """Rows after which the identity stop is read: the block end at or after `identity` prompts."""
-    size = block_size(terms.plan)
+    """Rows after which the identity stop is read: the batch end at or after `identity` prompts."""
+    size = batch_size(terms.plan)
     return math.ceil(terms.identity / size) * size
 
 
@@ -209,7 +209,7 @@ def _settle_crossing(terms: Terms, played: Sequence[Sequence[Row]], test: Sequen
     if len(fresh) < terms.gain:
         if index + 1 < len(played):
             raise ValueError("a confirmation finishes in the round of its crossing")
-        return More((terms.gain - len(fresh)) // block_size(terms.plan))
+        return More((terms.gain - len(fresh)) // batch_size(terms.plan))
     found = confirm_by(terms, fresh)
     if found.failed is not None:
         return _verdict(terms, test, "unproven", found.failed, fresh=fresh, found=found)

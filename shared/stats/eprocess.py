@@ -1,8 +1,8 @@
 """Betting e-processes and confidence sequences for the mean of differences in [-1, 1].
 
 A uniform mixture of 16 constant bets: it has no state to get wrong, and constant bets stay valid when
-slices differ in their means, because inside a block the product of expectations is at most the
-expectation at the average (AM-GM). Wealth is read at block ends only; the caller names them.
+slices differ in their means, because inside a batch the product of expectations is at most the
+expectation at the average (AM-GM). Wealth is read at batch ends only; the caller names them.
 Source: Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting" (2024).
 """
 
@@ -30,7 +30,7 @@ _RESOLUTION = 1e-6
 def log_wealth_path(d: Floats, mean: float, ends: Sequence[int], *, null: Null = "at_most") -> Floats:
     """Natural log of the e-value against "mean d `null` `mean`" after the first `ends[i]` rows.
 
-    `d` has shape (rows,); every end must be the end of a whole block. Under "at_most" the wealth is the
+    `d` has shape (rows,); every end must be the end of a whole batch. Under "at_most" the wealth is the
     mean over bets of prod(1 + bet * (d - mean) / (1 + mean)); "at_least" is its mirror image.
     Raises ValueError for a mean outside (-1, 1), non-finite or out-of-range d, or an end out of range.
     """

@@ -1,6 +1,6 @@
 """Forecasts: the chance that a duel is won, played from rows that were measured already.
 
-A miner's dry run asks before it submits. Duels are played on rows resampled from the measured blocks, by
+A miner's dry run asks before it submits. Duels are played on rows resampled from the measured batches, by
 the rule of `duel.decide` over many runs at once; a test holds the two to the same answer. Pure: the
 generator is handed in, and nothing here knows where rows come from.
 """
@@ -16,13 +16,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from shared.models.verdict import Reason
+from shared.protocol.verdict import Reason
 from shared.stats.duel import Terms, confirm_by
 from shared.stats.eprocess import BETS, Null, log_growth
-from shared.stats.rows import Block, Floats, Row, block_means, block_size, mean_and_error
+from shared.stats.rows import Batch, Floats, Row, batch_means, batch_size, mean_and_error
 
 Picks = npt.NDArray[np.intp]
-"""Indices of measured blocks, shape (runs, rounds, blocks of a round: max + gain)."""
+"""Indices of measured batches, shape (runs, rounds, batches of a round: max + gain)."""
 
 INTERVAL_QUANTILE = 1.6449
 """Two-sided 90% normal quantile."""
@@ -51,7 +51,7 @@ class Forecast:
     """Mean d of these rows."""
     lower: float
     upper: float
-    """Two-sided 90% normal interval of mean d, from block means; -1 and 1 below two blocks."""
+    """Two-sided 90% normal interval of mean d, from batch means; -1 and 1 below two batches."""
     runs: int
     win_first: float
     """Share of played duels won in their first round."""
@@ -66,21 +66,21 @@ class Forecast:
 
 
 def forecast(
-    terms: Terms, measured: Sequence[Block], rng: np.random.Generator, *, runs: int = 1000
+    terms: Terms, measured: Sequence[Batch], rng: np.random.Generator, *, runs: int = 1000
 ) -> Forecast:
     """Play `runs` duels under `terms` on rows like the `measured` ones.
 
-    Each run first resamples the measured blocks whole, which stands for not knowing the true policy, and
+    Each run first resamples the measured batches whole, which stands for not knowing the true policy, and
     then draws its rows from these (two-level block bootstrap: Davison and Hinkley 1997, 3.8). Blocks stay
-    whole, so a slice keeps its share. Raises ValueError without blocks, or for blocks of another plan.
+    whole, so a slice keeps its share. Raises ValueError without batches, or for batches of another plan.
     """
-    if not measured or any(block.plan != terms.plan for block in measured):
-        raise ValueError("a forecast needs measured blocks of the duel's own plan")
+    if not measured or any(batch.plan != terms.plan for batch in measured):
+        raise ValueError("a forecast needs measured batches of the duel's own plan")
     ends = play(terms, measured, resample(terms, len(measured), rng, runs))
     won = [end for end in ends if end.reason == "confirmed"]
     share = len(won) / runs
-    d = np.array([row.d for block in measured for row in block.rows])
-    mean, error = mean_and_error(block_means(d, terms.plan))
+    d = np.array([row.d for batch in measured for row in batch.rows])
+    mean, error = mean_and_error(batch_means(d, terms.plan))
     reach = INTERVAL_QUANTILE * error
     counts = Counter(end.reason for end in ends)
     return Forecast(
@@ -97,25 +97,25 @@ def forecast(
     )
 
 
-def resample(terms: Terms, blocks: int, rng: np.random.Generator, runs: int) -> Picks:
-    """For each run, rows enough for every round it may have, from its own resampling of `blocks` blocks."""
+def resample(terms: Terms, batches: int, rng: np.random.Generator, runs: int) -> Picks:
+    """For each run, rows enough for every round it may have, from its own resampling of `batches` batches."""
     rounds = terms.carried_rounds + 1
-    length = (terms.max + terms.gain) // block_size(terms.plan)
-    worlds = rng.integers(blocks, size=(runs, blocks))
-    drawn = rng.integers(blocks, size=(runs, rounds * length))
+    length = (terms.max + terms.gain) // batch_size(terms.plan)
+    worlds = rng.integers(batches, size=(runs, batches))
+    drawn = rng.integers(batches, size=(runs, rounds * length))
     return np.take_along_axis(worlds, drawn, axis=1).reshape(runs, rounds, length)
 
 
-def play(terms: Terms, measured: Sequence[Block], picks: Picks) -> list[End]:
-    """Every run of `picks` to its end; the same as `decide` on the blocks that it names."""
+def play(terms: Terms, measured: Sequence[Batch], picks: Picks) -> list[End]:
+    """Every run of `picks` to its end; the same as `decide` on the batches that it names."""
     ends: list[End] = []
     for start in range(0, len(picks), CHUNK_RUNS):
         ends += _play_chunk(terms, measured, picks[start : start + CHUNK_RUNS])
     return ends
 
 
-def _play_chunk(terms: Terms, measured: Sequence[Block], picks: Picks) -> list[End]:
-    size = block_size(terms.plan)
+def _play_chunk(terms: Terms, measured: Sequence[Batch], picks: Picks) -> list[End]:
+    size = batch_size(terms.plan)
     test = picks[:, :, : terms.max // size].reshape(len(picks), -1)
     looks = np.arange(terms.look, test.shape[1] * size + 1, terms.look)
     crossed = _wealth(terms, measured, test, terms.margin, "at_most") >= -math.log(terms.alpha)
@@ -141,29 +141,29 @@ def _play_chunk(terms: Terms, measured: Sequence[Block], picks: Picks) -> list[E
     return ends
 
 
-def _wealth(terms: Terms, measured: Sequence[Block], test: Picks, mean: float, null: Null) -> Floats:
+def _wealth(terms: Terms, measured: Sequence[Batch], test: Picks, mean: float, null: Null) -> Floats:
     """Log wealth at every look, shape (runs, looks)."""
-    size = block_size(terms.plan)
-    d = np.array([row.d for block in measured for row in block.rows])
+    size = batch_size(terms.plan)
+    d = np.array([row.d for batch in measured for row in batch.rows])
     table = log_growth(d, mean, null=null).reshape(len(BETS), len(measured), size).sum(axis=2).T
     by_look = table[test].reshape(len(test), -1, terms.look // size, len(BETS)).sum(axis=2)
     return np.asarray(np.logaddexp.reduce(by_look.cumsum(axis=1), axis=2) - math.log(len(BETS)))
 
 
-def _all_identical(terms: Terms, measured: Sequence[Block], test: Picks) -> npt.NDArray[np.bool_]:
+def _all_identical(terms: Terms, measured: Sequence[Batch], test: Picks) -> npt.NDArray[np.bool_]:
     """Whether the first `identity` rows of each run were answered alike."""
-    whole, rest = divmod(terms.identity, block_size(terms.plan))
-    full = np.array([all(row.identical for row in block.rows) for block in measured])
-    head = np.array([all(row.identical for row in block.rows[:rest]) for block in measured])
+    whole, rest = divmod(terms.identity, batch_size(terms.plan))
+    full = np.array([all(row.identical for row in batch.rows) for batch in measured])
+    head = np.array([all(row.identical for row in batch.rows[:rest]) for batch in measured])
     same = full[test[:, :whole]].all(axis=1)
     if rest and whole < test.shape[1]:
         same = same & head[test[:, whole]]
     return np.asarray(same)
 
 
-def _confirm(terms: Terms, measured: Sequence[Block], rounds: Picks, crossing: int) -> End:
+def _confirm(terms: Terms, measured: Sequence[Batch], rounds: Picks, crossing: int) -> End:
     """The end of a duel that crossed after `crossing` test rows, by the real confirmation."""
-    size = block_size(terms.plan)
+    size = batch_size(terms.plan)
     index = (crossing - 1) // terms.max
     start = (crossing - index * terms.max) // size
     fresh: list[Row] = []

@@ -1,7 +1,7 @@
-"""Rows and blocks: the only evidence a duel is decided on.
+"""Rows and batches: the only evidence a duel is decided on.
 
-A row is one prompt seen by both sides; a block is a whole set of rows, k_s of each slice in the fixed
-order. The stepper takes blocks only, so a look inside a block or a run of one slice cannot be written.
+A row is one prompt seen by both sides; a batch is a whole set of rows, k_s of each slice in the fixed
+order. The stepper takes batches only, so a look inside a batch or a run of one slice cannot be written.
 Callers make rows from stored evidence; nothing here reads or stores anything.
 """
 
@@ -19,7 +19,7 @@ from shared.types import SliceName
 Floats = npt.NDArray[np.float64]
 
 Plan = tuple[tuple[SliceName, int], ...]
-"""Slice names with k_s, the prompts of each slice in one block, in the fixed order."""
+"""Slice names with k_s, the prompts of each slice in one batch, in the fixed order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """A whole block: exactly k_s rows of every slice, in the order of the plan."""
+class Batch:
+    """A whole batch: exactly k_s rows of every slice, in the order of the plan."""
 
     plan: Plan
     rows: tuple[Row, ...]
@@ -61,42 +61,42 @@ class Block:
         wanted = [name for name, count in self.plan for _ in range(count)]
         if not wanted or [row.slice for row in self.rows] != wanted:
             raise ValueError(
-                f"a block holds the rows of {list(self.plan)} in this order, no more and no less"
+                f"a batch holds the rows of {list(self.plan)} in this order, no more and no less"
             )
 
     @classmethod
-    def of(cls, plan: Plan, rows: Iterable[Row]) -> Block:
-        """The block of `rows`. Raises ValueError unless they fill the plan exactly and in order."""
+    def of(cls, plan: Plan, rows: Iterable[Row]) -> Batch:
+        """The batch of `rows`. Raises ValueError unless they fill the plan exactly and in order."""
         return cls(plan, tuple(rows))
 
     @classmethod
-    def split(cls, plan: Plan, rows: Iterable[Row]) -> tuple[Block, ...]:
-        """Whole consecutive blocks of `rows`. Raises ValueError when the last one is not full."""
-        every, size = tuple(rows), block_size(plan)
+    def split(cls, plan: Plan, rows: Iterable[Row]) -> tuple[Batch, ...]:
+        """Whole consecutive batches of `rows`. Raises ValueError when the last one is not full."""
+        every, size = tuple(rows), batch_size(plan)
         return tuple(cls(plan, every[start : start + size]) for start in range(0, len(every), size))
 
 
-def block_size(plan: Plan) -> int:
-    """Prompts in one block. Raises ValueError for a plan that is empty or names a slice twice."""
+def batch_size(plan: Plan) -> int:
+    """Prompts in one batch. Raises ValueError for a plan that is empty or names a slice twice."""
     names = [name for name, _ in plan]
     if not plan or len(set(names)) != len(names) or any(count < 1 for _, count in plan):
         raise ValueError("a plan names each slice once and gives it at least one prompt")
     return sum(count for _, count in plan)
 
 
-def rows_of(blocks: Iterable[Block]) -> Iterator[Row]:
+def rows_of(batches: Iterable[Batch]) -> Iterator[Row]:
     """All rows in order."""
-    return (row for block in blocks for row in block.rows)
+    return (row for batch in batches for row in batch.rows)
 
 
-def block_means(values: Floats, plan: Plan) -> Floats:
-    """Mean of each whole block, shape (blocks,), of one value per row."""
-    return np.asarray(values.reshape(-1, block_size(plan)).mean(axis=1))
+def batch_means(values: Floats, plan: Plan) -> Floats:
+    """Mean of each whole batch, shape (batches,), of one value per row."""
+    return np.asarray(values.reshape(-1, batch_size(plan)).mean(axis=1))
 
 
 def slice_means(values: Floats, plan: Plan) -> dict[SliceName, Floats]:
-    """For each slice the means of its rows inside each block, shape (blocks,)."""
-    table = values.reshape(-1, block_size(plan))
+    """For each slice the means of its rows inside each batch, shape (batches,)."""
+    table = values.reshape(-1, batch_size(plan))
     means: dict[SliceName, Floats] = {}
     start = 0
     for name, count in plan:
@@ -106,7 +106,7 @@ def slice_means(values: Floats, plan: Plan) -> dict[SliceName, Floats]:
 
 
 def mean_and_error(means: Floats) -> tuple[float, float]:
-    """Mean of block means and its standard error; the error is infinite below two blocks."""
+    """Mean of batch means and its standard error; the error is infinite below two batches."""
     if len(means) < 2:
         return float(means.mean()), math.inf
     return float(means.mean()), float(means.std(ddof=1) / math.sqrt(len(means)))

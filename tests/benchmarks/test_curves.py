@@ -6,8 +6,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from benchmarks.components import Sides, components, resampled_components, tie_share
-from benchmarks.gao import Curve, best_of_n, best_of_n_kl, fit
+from benchmarks.sim.components import Sides, components, resampled_components, tie_share
+from benchmarks.sim.gao import Curve, best_of_n, best_of_n_kl, fit
 
 
 def test_best_of_n_is_the_mean_over_all_subsets():

@@ -6,21 +6,21 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks import incentives, yuma
-from benchmarks.game import Bout, Game
-from benchmarks.incentives import ME, WORLD
-from benchmarks.simulation import DEMO, PLAN
-from benchmarks.strategies import Pack, Ring, Steps, every
-from benchmarks.world import Entry, Policy, View, World
-from benchmarks.yuma import play
+from benchmarks.incentives import incentives, yuma
+from benchmarks.incentives.incentives import ME, WORLD
+from benchmarks.incentives.yuma import play
+from benchmarks.sim.game import Bout, Game
+from benchmarks.sim.simulation import DEMO, PLAN
+from benchmarks.sim.strategies import Pack, Ring, Steps, every
+from benchmarks.sim.world import Entry, Policy, View, World
 from localnet.yuma import Rules
-from shared.models.verdict import Verdict
+from shared.protocol.verdict import Verdict
 from shared.stats.duel import Carry, decide
 from shared.stats.eprocess import alpha_share
 from shared.stats.payout import lifetime_pay
-from shared.stats.rows import Block, Row
+from shared.stats.rows import Batch, Row
 from shared.types import Hotkey
-from validator.inspection import LEAST_RECORD_PAY
+from validator.owner.preflight import LEAST_RECORD_PAY
 
 NAMES = [name for name, count in PLAN for _ in range(count)]
 
@@ -49,7 +49,7 @@ def test_a_duel_of_the_game_ends_as_the_stepper_ends_it(quality):
                 game.scores("a", "champion", game.champion, count).tolist(),
                 strict=True,
             )
-            drawn = Block.split(
+            drawn = Batch.split(
                 PLAN,
                 [Row(NAMES[i % 8], a - b, a - b, 0.0, 1.0, False, b) for i, (a, b) in enumerate(rows)],
             )

@@ -23,7 +23,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _print(cache: Path, name: str, *options: str) -> str:
     done = subprocess.run(
-        [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), "--tiny", *options],
+        [sys.executable, str(ROOT / "benchmarks" / "models" / f"{name}.py"), "--tiny", *options],
         env={**os.environ, "AGON_CACHE": str(cache), "OMP_NUM_THREADS": "1"},
         cwd=cache,
         capture_output=True,

@@ -18,7 +18,7 @@ RECIPES = ("sft", "raft", "dpo online", "rlaif", "pipeline")
 def test_every_recipe_has_a_row_of_numbers(tmp_path: Path) -> None:
     options = ("--tiny", "--seeds", "1", "--prompts", "12", "--held-out", "8")
     done = subprocess.run(
-        [sys.executable, str(ROOT / "benchmarks/recipes.py"), *options, "--recipes", *RECIPES],
+        [sys.executable, str(ROOT / "benchmarks/models/recipes.py"), *options, "--recipes", *RECIPES],
         env={**os.environ, "AGON_CACHE": str(tmp_path), "OMP_NUM_THREADS": "1"},
         cwd=tmp_path,
         capture_output=True,

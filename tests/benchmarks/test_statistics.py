@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.duels import CHALLENGERS, TERMS, rows_by_round
-from benchmarks.quick import Ending, Stream, decided, finish
-from benchmarks.reign import ATTACKS, HONEST, Attack, reign
 from benchmarks.report import PAGES, REGION, printed, replaced
-from benchmarks.simulation import DEMO, Planned, draw
-from benchmarks.tilting import GRID, crossing_probabilities, null_law
+from benchmarks.sim.quick import Ending, Stream, decided, finish
+from benchmarks.sim.reign import ATTACKS, HONEST, Attack, reign
+from benchmarks.sim.simulation import DEMO, Planned, draw
+from benchmarks.sim.tilting import GRID, crossing_probabilities, null_law
+from benchmarks.statistics.duels import CHALLENGERS, TERMS, rows_by_round
 
 ROOT = Path(__file__).parents[2]
 PAGE = PAGES / "statistics.md"

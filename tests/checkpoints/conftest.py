@@ -14,8 +14,8 @@ import pytest
 
 from shared.checkpoints.manifest import build_manifest
 from shared.checkpoints.tensors import BaseTable, architecture_digest, table_of
-from shared.competition import parse_competition, read_rules
-from shared.models.competition import Competition
+from shared.protocol.competition import Competition
+from shared.protocol.loader import parse_competition, read_rules
 
 RULES = Path(__file__).parents[1] / "rules.toml"
 

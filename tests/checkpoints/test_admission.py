@@ -14,9 +14,9 @@ from shared.checkpoints.admission import Admission, findings, inspect
 from shared.checkpoints.manifest import build_manifest, load_manifest, write_manifest
 from shared.checkpoints.tensors import BaseTable, architecture_digest, table_of, tensor_root
 from shared.errors import Rejection
-from shared.models.competition import Competition
-from shared.models.manifest import Lineage
-from shared.models.wire import digest_of, sha256_digest
+from shared.protocol.competition import Competition
+from shared.protocol.manifest import Lineage
+from shared.protocol.wire import digest_of, sha256_digest
 
 WEIGHTS = "model.safetensors"
 

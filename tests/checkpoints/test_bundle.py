@@ -19,11 +19,11 @@ from shared.checkpoints.bundle import (
 )
 from shared.checkpoints.manifest import build_manifest
 from shared.checkpoints.numbers import check_bundle_numbers
-from shared.competition import parse_competition
 from shared.errors import AgonError
-from shared.models.competition import Competition
-from shared.models.prompt import Prompt
-from shared.models.reference import LengthReference, Reference
+from shared.protocol.competition import Competition
+from shared.protocol.loader import parse_competition
+from shared.protocol.prompt import Prompt
+from shared.protocol.reference import LengthReference, Reference
 from shared.types import PromptId, SliceName
 
 WORDS = SliceName("words")

@@ -14,8 +14,8 @@ from shared.checkpoints.download import Fetched, checkpoint_path, download, find
 from shared.checkpoints.manifest import build_manifest, load_manifest
 from shared.checkpoints.stores import FileStore, NotServed, open_store
 from shared.errors import AgonError, Rejection, TransientError
-from shared.models.competition import CheckpointLimits, Competition
-from shared.models.manifest import Manifest
+from shared.protocol.competition import CheckpointLimits, Competition
+from shared.protocol.manifest import Manifest
 from shared.settings import Settings
 
 WEIGHTS = "model.safetensors"

@@ -13,8 +13,8 @@ from shared.checkpoints.download import download
 from shared.checkpoints.manifest import build_manifest
 from shared.checkpoints.stores import NotServed, Store, open_store
 from shared.errors import AgonError, Rejection, TransientError
-from shared.models.competition import CheckpointLimits, Competition
-from shared.models.manifest import Manifest
+from shared.protocol.competition import CheckpointLimits, Competition
+from shared.protocol.manifest import Manifest
 from shared.settings import Settings
 
 WEIGHTS = "model.safetensors"

@@ -18,9 +18,9 @@ from shared.checkpoints.manifest import build_manifest, read_manifest, write_man
 from shared.checkpoints.stores import FileStore, NotServed
 from shared.checkpoints.tensors import BaseTable
 from shared.errors import Rejection
-from shared.models.competition import Competition
-from shared.models.manifest import Manifest
-from shared.models.wire import canonical_json, sha256_digest
+from shared.protocol.competition import Competition
+from shared.protocol.manifest import Manifest
+from shared.protocol.wire import canonical_json, sha256_digest
 
 WEIGHTS = "model.safetensors"
 Damage = Callable[[Path, Any, dict[str, Any]], None]

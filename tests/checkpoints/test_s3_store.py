@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-import shared.checkpoints.stores.bucket as bucket_module
+import shared.checkpoints.stores.s3.bucket as bucket_module
 from shared.chain.commitment import parse_locator
 from shared.checkpoints.download import download
 from shared.checkpoints.manifest import build_manifest
 from shared.checkpoints.stores import NotServed, Store, open_store
 from shared.errors import AgonError, TransientError
-from shared.models.competition import CheckpointLimits, Competition
-from shared.models.manifest import Manifest
+from shared.protocol.competition import CheckpointLimits, Competition
+from shared.protocol.manifest import Manifest
 from shared.settings import Settings
 
 WEIGHTS = "model.safetensors"
@@ -219,7 +219,7 @@ def test_only_writing_needs_the_extra(
     _open(place).publish(base, manifest)
     monkeypatch.setitem(sys.modules, "botocore", None)
     assert _open(place).read("manifest.json", limit_bytes=10**6)
-    monkeypatch.setattr("shared.checkpoints.stores.s3.find_spec", lambda name: None)
+    monkeypatch.setattr("shared.checkpoints.stores.s3.store.find_spec", lambda name: None)
     with pytest.raises(AgonError) as caught:
         _open(place).publish(base, manifest)
     assert (caught.value.code, "agon[s3]" in caught.value.help) == ("store_denied", True)

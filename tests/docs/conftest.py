@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 import shared.competitions
 from shared.checkpoints.bundle import write_base_table, write_rules
 from shared.checkpoints.manifest import build_manifest
-from shared.competition import parse_competition, read_rules
+from shared.protocol.loader import parse_competition, read_rules
 from validator.ledger.database import World, open_ledger
 
 ZERO = "sha256:" + "0" * 64

@@ -20,8 +20,8 @@ import pytest
 import typer
 
 import localnet.cli
-import miner.cli
-import validator.cli
+import miner.cli.main
+import validator.cli.main
 from shared.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -30,8 +30,8 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"(?:^|[\s/\"'])(agon-(?:miner|validator|localnet))((?:\s[^\n#|`;&\"]*)?)")
 INLINE = re.compile(r"`(agon-(?:miner|validator|localnet)\b[^`\n]*)`")
 APPS = {
-    "agon-miner": typer.main.get_command(miner.cli.app),
-    "agon-validator": typer.main.get_command(validator.cli.app),
+    "agon-miner": typer.main.get_command(miner.cli.main.app),
+    "agon-validator": typer.main.get_command(validator.cli.main.app),
     "agon-localnet": typer.main.get_command(localnet.cli.app),
 }
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import stamina
 
-from shared.models.evidence import Completion
-from shared.models.reference import JudgeReference, LengthReference, Reference
+from shared.protocol.evidence import Completion
+from shared.protocol.reference import JudgeReference, LengthReference, Reference
 from shared.types import SliceName
 
 

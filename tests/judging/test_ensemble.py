@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import AgonError
-from shared.judging.ensemble import (
+from shared.judging.score import (
     aggregate,
     gated_score,
     judge_z,
@@ -18,7 +18,7 @@ from shared.judging.ensemble import (
     percentile,
     standardise,
 )
-from shared.models.reference import JudgeReference, LengthReference, Reference
+from shared.protocol.reference import JudgeReference, LengthReference, Reference
 
 NUMBERS = st.floats(-1e6, 1e6)
 TABLES = st.lists(NUMBERS, min_size=1, max_size=50).map(sorted)
@@ -76,11 +76,11 @@ def test_longer_answers_with_the_same_reward_never_score_more(
 
 @given(st.dictionaries(st.sampled_from("abcde"), st.floats(-10, 10), min_size=1), st.floats(0, 2))
 def test_disagreement_never_pays(z: dict[str, float], penalty: float) -> None:
-    weights = dict.fromkeys("abcde", 1.0)
+    coefficients = dict.fromkeys("abcde", 1.0)
     mean = sum(z.values()) / len(z)
-    assert aggregate(z, weights, penalty) <= mean + 1e-9
+    assert aggregate(z, coefficients, penalty) <= mean + 1e-9
     if len(z) < 3:
-        assert aggregate(z, weights, penalty) == pytest.approx(mean)
+        assert aggregate(z, coefficients, penalty) == pytest.approx(mean)
 
 
 def test_judges_count_by_their_weight() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import AgonError
-from shared.judging.gap import GAP_LIMIT, LEVEL, Gap, measure_gap, rises
+from shared.judging.proxy_gap import GAP_LIMIT, LEVEL, Gap, measure_gap, rises
 
 RISES = st.lists(st.floats(-5, 5), min_size=2, max_size=30)
 

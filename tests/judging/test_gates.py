@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.judging.gates import closed_gates, compresses, is_text, loops
-from shared.models.evidence import Completion
-from shared.models.reference import Reference
+from shared.protocol.evidence import Completion
+from shared.protocol.reference import Reference
 
 Reply = Callable[..., Completion]
 

@@ -12,11 +12,11 @@ from statistics import fmean
 
 import pytest
 
-from shared.judging.ensemble import judge_z, midrank
 from shared.judging.reference import build_reference
-from shared.models.competition import Judging
-from shared.models.evidence import Completion
-from shared.models.prompt import Prompt
+from shared.judging.score import judge_z, midrank
+from shared.protocol.competition import Judging
+from shared.protocol.evidence import Completion
+from shared.protocol.prompt import Prompt
 from shared.types import PromptId, SliceName
 
 JUDGING = Judging(
@@ -48,7 +48,9 @@ def test_padding_to_the_longest_allowed_length_pays_nothing(
     asked = [Prompt(id=PromptId(f"p{i // 3}"), slice=chat, cluster="c", text="t") for i in range(600)]
     replies = [reply(tokens=draw_tokens()) for _ in asked]
     rewards = [reward(len(one.token_ids)) for one in replies]
-    built = build_reference(chat, asked, replies, raw={"a": rewards}, weights={"a": 1.0}, judging=JUDGING)
+    built = build_reference(
+        chat, asked, replies, raw={"a": rewards}, coefficients={"a": 1.0}, judging=JUDGING
+    )
 
     def score(tokens: int) -> float:
         return midrank(judge_z(reward(tokens), tokens, "c", built.judges["a"], built.lengths), built.u_all)

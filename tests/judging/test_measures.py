@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from shared.errors import AgonError
-from validator.judges.measures import best_temperature, calibrate, mean_estimate, measure, proportion
+from validator.owner.judges.measures import best_temperature, calibrate, mean_estimate, measure, proportion
 
 
 def keys(count: int) -> list[str]:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import AgonError
-from validator.judges.pairs import Pair, read_pairs, split_pairs
+from validator.owner.judges.pairs import Pair, read_pairs, split_pairs
 
 GOOD = '{"prompt": "Why?", "chosen": "So.", "rejected": "No."}'
 TALK = "\n\nHuman: Hi\n\nAssistant: Hello.\n\nHuman: Why?\n\nAssistant:"

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from shared.errors import AgonError, TransientError
 from shared.judging.pairwise import Comparison, PairwiseJudge, Preference
-from validator.cli import app
-from validator.judges.evaluating import measure_pairwise
-from validator.judges.pairs import Pair
+from validator.cli.main import app
+from validator.owner.judges.evaluate import measure_pairwise
+from validator.owner.judges.pairs import Pair
 
 if TYPE_CHECKING:
     from tests.judging.conftest import JudgeServer

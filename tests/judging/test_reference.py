@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from shared.errors import AgonError
-from shared.judging.ensemble import judge_z, midrank
 from shared.judging.reference import build_reference, length_curve, quantile, within_sd
-from shared.models.competition import Judging
-from shared.models.evidence import Completion
-from shared.models.prompt import Prompt
+from shared.judging.score import judge_z, midrank
+from shared.protocol.competition import Judging
+from shared.protocol.evidence import Completion
+from shared.protocol.prompt import Prompt
 from shared.types import PromptId, SliceName
 
 Reply = Callable[..., Completion]
@@ -40,7 +40,9 @@ def data(reply: Reply, slope: float, prompts: int = 70) -> tuple[list[Prompt], l
 
 def test_judge_and_length_statistics_are_those_of_the_data(reply: Reply) -> None:
     asked, replies, rewards = data(reply, slope=0.1)
-    built = build_reference(CHAT, asked, replies, raw={"a": rewards}, weights={"a": 1.0}, judging=JUDGING)
+    built = build_reference(
+        CHAT, asked, replies, raw={"a": rewards}, coefficients={"a": 1.0}, judging=JUDGING
+    )
     tokens = [len(one.token_ids) for one in replies]
     assert built.completions == 140
     assert built.judges["a"].mean == pytest.approx(mean(rewards))
@@ -59,7 +61,9 @@ def test_length_is_taken_out_of_a_judge_that_likes_it(reply: Reply) -> None:
     asked, replies, rewards = data(reply, slope=0.1)
     tokens = [len(one.token_ids) for one in replies]
     assert abs(np.corrcoef(tokens, rewards)[0, 1]) > 0.7
-    built = build_reference(CHAT, asked, replies, raw={"a": rewards}, weights={"a": 1.0}, judging=JUDGING)
+    built = build_reference(
+        CHAT, asked, replies, raw={"a": rewards}, coefficients={"a": 1.0}, judging=JUDGING
+    )
     judge = built.judges["a"]
     u = [
         judge_z(reward, length, prompt.cluster, judge, built.lengths)
@@ -70,13 +74,15 @@ def test_length_is_taken_out_of_a_judge_that_likes_it(reply: Reply) -> None:
 
 def test_a_judge_that_prefers_short_is_left_alone(reply: Reply) -> None:
     asked, replies, rewards = data(reply, slope=-0.1)
-    built = build_reference(CHAT, asked, replies, raw={"a": rewards}, weights={"a": 1.0}, judging=JUDGING)
+    built = build_reference(
+        CHAT, asked, replies, raw={"a": rewards}, coefficients={"a": 1.0}, judging=JUDGING
+    )
     assert built.judges["a"].length_curve == ()
 
 
 def test_a_verifier_slice_has_limits_and_no_scores(reply: Reply) -> None:
     asked, replies, _ = data(reply, slope=0)
-    built = build_reference(CHAT, asked, replies, raw={}, weights={}, judging=JUDGING)
+    built = build_reference(CHAT, asked, replies, raw={}, coefficients={}, judging=JUDGING)
     assert (built.judges, built.u_all, built.u_clusters) == ({}, (), {})
     assert built.nll_high == pytest.approx(2, abs=0.05)
 
@@ -85,7 +91,7 @@ def test_one_completion_a_prompt_is_too_few(reply: Reply) -> None:
     asked, replies, rewards = data(reply, slope=0)
     with pytest.raises(AgonError) as caught:
         build_reference(
-            CHAT, asked[::2], replies[::2], raw={"a": rewards[::2]}, weights={"a": 1.0}, judging=JUDGING
+            CHAT, asked[::2], replies[::2], raw={"a": rewards[::2]}, coefficients={"a": 1.0}, judging=JUDGING
         )
     assert caught.value.code == "data_invalid"
 
@@ -95,7 +101,7 @@ def test_a_judge_that_tells_nothing_apart_is_refused(reply: Reply, reward: float
     asked, replies, _ = data(reply, slope=0)
     with pytest.raises(AgonError) as caught:
         build_reference(
-            CHAT, asked, replies, raw={"a": [reward] * len(asked)}, weights={"a": 1.0}, judging=JUDGING
+            CHAT, asked, replies, raw={"a": [reward] * len(asked)}, coefficients={"a": 1.0}, judging=JUDGING
         )
     assert caught.value.code == "judge_invalid"
 

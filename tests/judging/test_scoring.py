@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from shared.duels.scorer import Scale, measure_reference, score_completion
+from shared.engines.engine import CompletionJob
 from shared.errors import AgonError
-from shared.evaluation.children import SampleJob
-from shared.models.competition import Judging
-from shared.models.evidence import Completion, Sample
-from shared.models.prompt import Prompt
-from shared.models.reference import Reference
-from shared.scoring import Scale, measure_reference, score_completion
+from shared.protocol.competition import Judging
+from shared.protocol.evidence import Completion, ScoredCompletion
+from shared.protocol.prompt import Prompt
+from shared.protocol.reference import Reference
 from shared.types import Digest, JudgeName, PromptId, SliceName
 
 Reply = Callable[..., Completion]
@@ -28,7 +28,9 @@ PROMPT = Prompt(id=PromptId("p"), slice=SliceName("chat"), cluster="c", text="Wh
 def test_every_term_of_a_judged_score_is_in_the_sample(reply: Reply, reference: Reference) -> None:
     completion = reply(tokens=10)
     sample = score_completion(PROMPT, completion, {A: 0.5}, Scale("judges", reference, {A: 1.0}, JUDGING))
-    assert sample == Sample(completion=completion, gates=(), raw={"a": 0.5}, z={"a": 0.5}, u=0.5, s=0.625)
+    assert sample == ScoredCompletion(
+        completion=completion, gates=(), raw={"a": 0.5}, z={"a": 0.5}, u=0.5, s=0.625
+    )
 
 
 def test_length_is_taken_off_before_the_rank(reply: Reply, reference: Reference) -> None:
@@ -80,7 +82,7 @@ class Parrot:
         self.reply = reply
         self.seeds: list[int] = []
 
-    def answer(self, weights: Path, jobs: Sequence[SampleJob]) -> list[Completion]:
+    def complete(self, checkpoint: Path, jobs: Sequence[CompletionJob]) -> list[Completion]:
         self.seeds = [job.seed for job in jobs]
         return [
             self.reply(f"Answer {job.seed}.", tokens=5 + job.seed % 9, nll=1 + job.seed % 3) for job in jobs
@@ -94,9 +96,11 @@ class LengthJudge:
         return [float(sum(map(ord, answer)) % 101) for _, answer in pairs]
 
 
-@pytest.mark.parametrize(("kind", "weights"), [("judges", {A: 1.0}), ("verifier:word-limit-1", {A: 1.0})])
+@pytest.mark.parametrize(
+    ("kind", "coefficients"), [("judges", {A: 1.0}), ("verifier:word-limit-1", {A: 1.0})]
+)
 def test_a_measured_reference_scores_its_own_base(
-    reply: Reply, tmp_path: Path, kind: str, weights: dict[JudgeName, float]
+    reply: Reply, tmp_path: Path, kind: str, coefficients: dict[JudgeName, float]
 ) -> None:
     prompts = [PROMPT.model_copy(update={"id": PromptId(f"p{i}")}) for i in range(40)]
     sampler = Parrot(reply)
@@ -104,7 +108,7 @@ def test_a_measured_reference_scores_its_own_base(
         tmp_path,
         sampler,
         LengthJudge(),
-        weights=weights,
+        coefficients=coefficients,
         judging=JUDGING,
         name=SliceName("chat"),
         kind=kind,

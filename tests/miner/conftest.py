@@ -19,13 +19,13 @@ from typer.testing import CliRunner
 
 from localnet.chain import Chain
 from localnet.genesis import Genesis, SubnetSeed, create_chain
-from miner.cli import app
+from miner.cli.main import app
 from shared.chain.dev_wallets import create_dev_wallet
 from shared.chain.wallets import coldkey_of, hotkey_of
 from shared.checkpoints.bundle import write_base_table, write_rules
 from shared.checkpoints.manifest import build_manifest
-from shared.competition import parse_competition, read_rules
-from shared.models.competition import Competition
+from shared.protocol.competition import Competition
+from shared.protocol.loader import parse_competition, read_rules
 from shared.settings import Settings
 
 RULES = Path(__file__).parents[1] / "rules.toml"

@@ -31,8 +31,8 @@ print(json.dumps({"asked": asked, "heavy": sorted(heavy)}))
 """
 
 COMMANDS = {
-    "miner.cli": {"init", "register", "package", "check", "submit", "status"},
-    "validator.cli": {"run", "serve", "explain", "competition show", "subnet init"},
+    "miner.cli.main": {"init", "register", "package", "check", "submit", "status"},
+    "validator.cli.main": {"run", "serve", "explain", "competition show", "subnet init"},
     "localnet.cli": {"start", "status", "advance", "accounts", "reset"},
 }
 

@@ -34,9 +34,9 @@ def test_rules_and_migrations_are_in_the_wheel(wheel: Path) -> None:
         packed = set(archive.namelist())
     assert packed >= {
         "shared/competitions/demo.toml",
-        "validator/migrations/env.py",
-        "validator/migrations/script.py.mako",
-        "validator/migrations/versions/v0001_first_schema.py",
+        "validator/ledger/migrations/env.py",
+        "validator/ledger/migrations/script.py.mako",
+        "validator/ledger/migrations/versions/v0001_first_schema.py",
     }
 
 
@@ -85,7 +85,7 @@ def test_the_rules_can_be_read_and_the_ledger_made(installed: Installed) -> None
     program = (
         "from pathlib import Path\n"
         "import shared.competitions\n"
-        "from shared.competition import read_rules\n"
+        "from shared.protocol.loader import read_rules\n"
         "from validator.ledger.database import World, open_ledger\n"
         "print(read_rules(Path(shared.competitions.__path__[0]) / 'demo.toml')['name'])\n"
         "open_ledger('sqlite:///ledger.db', World('0x00', 1, 'hotkey')).close()\n"

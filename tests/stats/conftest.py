@@ -1,4 +1,4 @@
-"""Shared makers for the statistics: terms, rows and blocks of small duels."""
+"""Shared makers for the statistics: terms, rows and batches of small duels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from shared.stats.duel import Terms
-from shared.stats.rows import Block, Row
+from shared.stats.rows import Batch, Row
 from shared.types import SliceName
 
 PLAN = ((SliceName("chat"), 2), (SliceName("words"), 1), (SliceName("sums"), 1))
@@ -46,12 +46,12 @@ def make_row() -> Callable[..., Row]:
 
 
 @pytest.fixture(scope="session")
-def make_blocks(make_row: Callable[..., Row]) -> Callable[..., tuple[Block, ...]]:
-    """Whole blocks of the rows with the given d, in the plan's order."""
+def make_batches(make_row: Callable[..., Row]) -> Callable[..., tuple[Batch, ...]]:
+    """Whole batches of the rows with the given d, in the plan's order."""
 
-    def make(d: Any, **changes: Any) -> tuple[Block, ...]:
+    def make(d: Any, **changes: Any) -> tuple[Batch, ...]:
         rows = [make_row(float(x), NAMES[i % len(NAMES)], **changes) for i, x in enumerate(d)]
-        return Block.split(PLAN, rows)
+        return Batch.split(PLAN, rows)
 
     return make
 

@@ -82,7 +82,7 @@ def test_bets_are_the_frozen_grid():
 
 @pytest.mark.parametrize("gap", [0.0, 0.3])
 def test_crown_rate_at_the_margin_is_at_most_alpha_under_peeking(draw, wilson, gap):
-    """2000 paths, mean exactly at the margin, slices apart by the gap, a look at every block end."""
+    """2000 paths, mean exactly at the margin, slices apart by the gap, a look at every batch end."""
     rng, crowned = np.random.default_rng(2), 0
     for _ in range(2000):
         d = np.clip(draw(rng, 0.0, 1024), -0.69, 0.69) + np.tile([gap, -gap], 512) + 0.01
@@ -99,18 +99,18 @@ def test_futility_rate_at_the_planning_effect_is_at_most_beta(draw, wilson):
 
 
 def test_a_run_of_one_slice_would_break_the_raw_process(draw):
-    """What blocks exist for: 64 rows of one slice, then 64 of the other, crown a policy at the margin."""
-    rng, run_crowned, block_crowned = np.random.default_rng(4), 0, 0
+    """What batches exist for: 64 rows of one slice, then 64 of the other, crown a policy at the margin."""
+    rng, run_crowned, batch_crowned = np.random.default_rng(4), 0, 0
     for _ in range(200):
         good = np.clip(draw(rng, 0.0, 256) + 0.31, -1, 1)
         bad = np.clip(draw(rng, 0.0, 256) - 0.29, -1, 1)
         run = np.concatenate(
             [np.concatenate(pair) for pair in zip(np.split(good, 4), np.split(bad, 4), strict=True)]
         )
-        block = np.stack([good, bad], axis=1).ravel()
+        batch = np.stack([good, bad], axis=1).ravel()
         run_crowned += bool(log_wealth_path(run, 0.01, range(16, 513, 16)).max() >= math.log(1 / 0.003))
-        block_crowned += bool(log_wealth_path(block, 0.01, range(16, 513, 16)).max() >= math.log(1 / 0.003))
-    assert (run_crowned, block_crowned) == (200, 0)
+        batch_crowned += bool(log_wealth_path(batch, 0.01, range(16, 513, 16)).max() >= math.log(1 / 0.003))
+    assert (run_crowned, batch_crowned) == (200, 0)
 
 
 @settings(max_examples=60, derandomize=True)

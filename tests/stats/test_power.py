@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks.simulation import PRODUCTION, crossing, stopped_futile
+from benchmarks.sim.simulation import PRODUCTION, crossing, stopped_futile
 from shared.stats.eprocess import alpha_share
 
 

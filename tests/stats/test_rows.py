@@ -1,11 +1,11 @@
-"""Rows refuse bad numbers; blocks refuse anything but whole blocks in order."""
+"""Rows refuse bad numbers; batches refuse anything but whole batches in order."""
 
 import math
 
 import numpy as np
 import pytest
 
-from shared.stats.rows import Block, block_means, block_size, mean_and_error, rows_of, slice_means
+from shared.stats.rows import Batch, batch_means, batch_size, mean_and_error, rows_of, slice_means
 
 
 @pytest.mark.parametrize("field", ["d", "d_fresh", "extra_tokens", "kl", "s_champion"])
@@ -28,37 +28,37 @@ def test_row_takes_a_missing_fresh_judge(make_row):
 def test_part_of_a_block_cannot_be_written(make_row):
     plan = (("chat", 2), ("sums", 1))
     whole = [make_row(0.1), make_row(0.2), make_row(0.3, "sums")]
-    assert Block.of(plan, whole).rows == tuple(whole)
+    assert Batch.of(plan, whole).rows == tuple(whole)
     for rows in (whole[:2], whole[1:], [*whole, make_row(0.0)], []):
         with pytest.raises(ValueError, match="no more and no less"):
-            Block.of(plan, rows)
+            Batch.of(plan, rows)
 
 
 def test_run_of_one_slice_cannot_be_written(make_row):
     plan = (("chat", 2), ("sums", 2))
     for rows in ([make_row(0.3)] * 4, [make_row(0.3), make_row(0.3, "sums")] * 2):
         with pytest.raises(ValueError, match="in this order"):
-            Block.of(plan, rows)
+            Batch.of(plan, rows)
 
 
 def test_split_gives_back_every_row_in_order(make_row):
     plan = (("chat", 1), ("sums", 1))
     rows = [make_row(i / 10, ("chat", "sums")[i % 2]) for i in range(6)]
-    assert list(rows_of(Block.split(plan, rows))) == rows
+    assert list(rows_of(Batch.split(plan, rows))) == rows
     with pytest.raises(ValueError, match="no more and no less"):
-        Block.split(plan, rows[:5])
+        Batch.split(plan, rows[:5])
 
 
 @pytest.mark.parametrize("plan", [(), (("a", 0),), (("a", 1), ("a", 2))])
 def test_plan_without_prompts_or_with_a_slice_twice_is_refused(plan):
     with pytest.raises(ValueError, match="each slice once"):
-        block_size(plan)
+        batch_size(plan)
 
 
 def test_block_and_slice_means():
     plan = (("a", 2), ("b", 1))
     d = np.array([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
-    assert block_means(d, plan) == pytest.approx([0.2, 0.8])
+    assert batch_means(d, plan) == pytest.approx([0.2, 0.8])
     assert {name: list(means) for name, means in slice_means(d, plan).items()} == {
         "a": pytest.approx([0.1, 0.7]),
         "b": pytest.approx([0.4, 1.0]),

@@ -13,7 +13,7 @@ from sqlalchemy import func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from shared.errors import AgonError
-from shared.models.api import (
+from shared.protocol.api import (
     CompetitionView,
     DuelView,
     Leaderboard,
@@ -22,22 +22,22 @@ from shared.models.api import (
     SubmissionView,
     WeightsView,
 )
-from shared.models.competition import Competition
-from shared.models.feed import EventPage
-from shared.models.health import Health
-from shared.models.statement import Signed, StatementBody
+from shared.protocol.competition import Competition
+from shared.protocol.feed import EventPage
+from shared.protocol.health import Health
+from shared.protocol.statement import Signed, StatementBody
 from shared.types import Hotkey
 from validator.api import duels, rows, views
 from validator.api.duels import DuelFacts, SliceSum
 from validator.api.health import HealthFacts, judge_health
 from validator.ledger.tables import (
-    DuelRecord,
-    DuelRowRecord,
-    Event,
-    Meta,
-    Record,
+    DuelPromptRow,
+    DuelRow,
+    EventRow,
+    MetaRow,
+    RecordRow,
     RoundRow,
-    Submission,
+    SubmissionRow,
 )
 from validator.ledger.transitions import head_of
 
@@ -48,15 +48,17 @@ MOST_PER_KEY = 50
 def check_health(session: Session, now_s: int, block_time_s: float) -> Health:
     """Whether the validator does its work, at Unix time `now_s`."""
     unsettled = select(RoundRow).where(RoundRow.state != "settled").order_by(RoundRow.close_block).limit(1)
-    verdicts = select(func.max(Event.created_block)).where(Event.kind.startswith("verdict."))
-    about_weights = select(Event).where(Event.kind.startswith("weights.")).order_by(Event.id.desc()).limit(1)
-    parked = select(Submission).where(Submission.state == "parked").order_by(Submission.commit_block)
+    verdicts = select(func.max(EventRow.created_block)).where(EventRow.kind.startswith("verdict."))
+    about_weights = (
+        select(EventRow).where(EventRow.kind.startswith("weights.")).order_by(EventRow.id.desc()).limit(1)
+    )
+    parked = select(SubmissionRow).where(SubmissionRow.state == "parked").order_by(SubmissionRow.commit_block)
     facts = HealthFacts(
-        meta=session.get_one(Meta, 1),
+        meta=session.get_one(MetaRow, 1),
         rules=rows.newest_rules(session),
         newest_round=rows.newest_round(session),
         oldest_unsettled=session.scalars(unsettled).first(),
-        newest_event=session.scalars(select(Event).order_by(Event.id.desc()).limit(1)).first(),
+        newest_event=session.scalars(select(EventRow).order_by(EventRow.id.desc()).limit(1)).first(),
         last_verdict_block=session.scalar(verdicts),
         weights=rows.newest_weights(session),
         weights_event=session.scalars(about_weights).first(),
@@ -72,7 +74,7 @@ def show_leaderboard(session: Session) -> Leaderboard:
     if champion is None:
         raise AgonError("no_data", "there is no champion yet")
     newest = rows.newest_round(session)
-    won = session.execute(select(Record, DuelRecord).join(DuelRecord, Record.duel == DuelRecord.id))
+    won = session.execute(select(RecordRow, DuelRow).join(DuelRow, RecordRow.duel == DuelRow.id))
     records = [(Hotkey(record.hotkey), duels.view_record(record, duel)) for record, duel in won.tuples()]
     return views.view_leaderboard(
         rules.digest, champion, newest.number if newest else None, records, rows.newest_weights(session)
@@ -95,8 +97,8 @@ def show_weights(session: Session) -> WeightsView:
 
 def list_submissions(session: Session, limit: int, cursor: str | None) -> SubmissionPage:
     """A page of submissions, newest commit first. `cursor` is `<commit block>:<hotkey>` of the last seen."""
-    place = tuple_(Submission.commit_block, Submission.hotkey)
-    query = select(Submission).order_by(Submission.commit_block.desc(), Submission.hotkey.desc())
+    place = tuple_(SubmissionRow.commit_block, SubmissionRow.hotkey)
+    query = select(SubmissionRow).order_by(SubmissionRow.commit_block.desc(), SubmissionRow.hotkey.desc())
     if cursor is not None:
         block, _, hotkey = cursor.partition(":")
         query = query.where(place < tuple_(int(block), hotkey))
@@ -113,9 +115,9 @@ def list_submissions(session: Session, limit: int, cursor: str | None) -> Submis
 
 def find_submissions(session: Session, key: str) -> SubmissionPage:
     """Submissions by committed digest, model digest or hotkey, newest first; `not_found` when none."""
-    named = or_(Submission.digest == key, Submission.model == key, Submission.hotkey == key)
-    order = (Submission.commit_block.desc(), Submission.hotkey.desc())
-    found = session.scalars(select(Submission).where(named).order_by(*order).limit(MOST_PER_KEY)).all()
+    named = or_(SubmissionRow.digest == key, SubmissionRow.model == key, SubmissionRow.hotkey == key)
+    order = (SubmissionRow.commit_block.desc(), SubmissionRow.hotkey.desc())
+    found = session.scalars(select(SubmissionRow).where(named).order_by(*order).limit(MOST_PER_KEY)).all()
     if not found:
         raise AgonError("not_found", f"no submission has the digest, model or hotkey {key}")
     return SubmissionPage(items=_view_all(session, found), next_cursor=None)
@@ -123,14 +125,14 @@ def find_submissions(session: Session, key: str) -> SubmissionPage:
 
 def show_duel(session: Session, duel: str) -> DuelView:
     """One duel as far as it may be told. Raises AgonError `not_found`."""
-    row = session.get(DuelRecord, duel)
+    row = session.get(DuelRow, duel)
     if row is None:
         raise AgonError("not_found", f"there is no duel {duel}")
     facts = _facts(session, row)
     differences = (
-        select(DuelRowRecord.d)
-        .where(DuelRowRecord.duel == duel, DuelRowRecord.round.not_in(facts.sealed))
-        .order_by(DuelRowRecord.position)
+        select(DuelPromptRow.d)
+        .where(DuelPromptRow.duel == duel, DuelPromptRow.round.not_in(facts.sealed))
+        .order_by(DuelPromptRow.position)
     )
     return duels.view_duel(facts, session.scalars(differences).all(), _rows_root(session, facts))
 
@@ -140,11 +142,13 @@ def show_round(session: Session, number: int, competition: str | None) -> RoundV
     rules = rows.rules_of(session, competition) if competition else rows.current_rules(session)
     row = rows.round_of(session, rules, number)
     opens_at = rows.seals(session, rules, {number}).get(number)
-    given = select(Submission).where(Submission.competition == rules.digest, Submission.round == number)
-    holders = session.scalars(given.order_by(Submission.rank)).all()
-    fought = select(DuelRecord).where(DuelRecord.hotkey.in_([item.hotkey for item in holders]))
+    given = select(SubmissionRow).where(
+        SubmissionRow.competition == rules.digest, SubmissionRow.round == number
+    )
+    holders = session.scalars(given.order_by(SubmissionRow.rank)).all()
+    fought = select(DuelRow).where(DuelRow.hotkey.in_([item.hotkey for item in holders]))
     # its first duel is the one of this round: later ones are against later champions
-    ordered = session.scalars(fought.order_by(DuelRecord.round.desc()))
+    ordered = session.scalars(fought.order_by(DuelRow.round.desc()))
     names = {(duel.hotkey, duel.commit_block): duel.id for duel in ordered}
     statement = rows.own_statement(session, rules.digest, number) if opens_at is None else None
     return views.view_round(row, holders, names, statement, opens_at)
@@ -169,18 +173,22 @@ def show_statement(session: Session, number: int, competition: str | None) -> Si
 
 def list_events(session: Session, after: int, limit: int) -> EventPage:
     """The feed after an id, oldest first; an empty page when there is no news."""
-    found = session.scalars(select(Event).where(Event.id > after).order_by(Event.id).limit(limit)).all()
+    found = session.scalars(
+        select(EventRow).where(EventRow.id > after).order_by(EventRow.id).limit(limit)
+    ).all()
     named = {str(row.body["duel"]) for row in found if row.kind.startswith("verdict.") and "duel" in row.body}
     sealed = {}
-    for duel in session.scalars(select(DuelRecord).where(DuelRecord.id.in_(named))):
+    for duel in session.scalars(select(DuelRow).where(DuelRow.id.in_(named))):
         if seal := _facts(session, duel).sealed:
             sealed[duel.id] = max(seal.values())
     items = tuple(views.view_event(row, sealed) for row in found)
     return EventPage(items=items, last_id=items[-1].id if items else after)
 
 
-def _view_all(session: Session, found: Sequence[Submission]) -> tuple[SubmissionView, ...]:
-    queue = sorted(session.scalars(select(Submission.commit_block).where(Submission.state == "waiting")))
+def _view_all(session: Session, found: Sequence[SubmissionRow]) -> tuple[SubmissionView, ...]:
+    queue = sorted(
+        session.scalars(select(SubmissionRow.commit_block).where(SubmissionRow.state == "waiting"))
+    )
     known: dict[str, Competition] = {}
     shown = []
     for row in found:
@@ -190,11 +198,13 @@ def _view_all(session: Session, found: Sequence[Submission]) -> tuple[Submission
     return tuple(shown)
 
 
-def _view_one(session: Session, row: Submission, rules: Competition, queue: Sequence[int]) -> SubmissionView:
+def _view_one(
+    session: Session, row: SubmissionRow, rules: Competition, queue: Sequence[int]
+) -> SubmissionView:
     fought = (
-        select(DuelRecord)
-        .where(DuelRecord.hotkey == row.hotkey, DuelRecord.commit_block == row.commit_block)
-        .order_by(DuelRecord.round)
+        select(DuelRow)
+        .where(DuelRow.hotkey == row.hotkey, DuelRow.commit_block == row.commit_block)
+        .order_by(DuelRow.round)
     )
     every = [_facts(session, duel, rules) for duel in session.scalars(fought)]
     crowned = next((facts for facts in every if facts.record is not None and not facts.sealed), None)
@@ -207,26 +217,26 @@ def _view_one(session: Session, row: Submission, rules: Competition, queue: Sequ
     )
 
 
-def _facts(session: Session, duel: DuelRecord, rules: Competition | None = None) -> DuelFacts:
+def _facts(session: Session, duel: DuelRow, rules: Competition | None = None) -> DuelFacts:
     if rules is None:
-        submission = session.get_one(Submission, (duel.hotkey, duel.commit_block))
+        submission = session.get_one(SubmissionRow, (duel.hotkey, duel.commit_block))
         rules = rows.rules_of(session, submission.competition)
     sums = session.execute(
         select(
-            DuelRowRecord.round,
-            DuelRowRecord.slice,
+            DuelPromptRow.round,
+            DuelPromptRow.slice,
             func.count(),
-            func.sum(DuelRowRecord.d),
-            func.sum(DuelRowRecord.kl),
-            func.sum(DuelRowRecord.extra_tokens),
+            func.sum(DuelPromptRow.d),
+            func.sum(DuelPromptRow.kl),
+            func.sum(DuelPromptRow.extra_tokens),
         )
-        .where(DuelRowRecord.duel == duel.id)
-        .group_by(DuelRowRecord.round, DuelRowRecord.slice)
-        .order_by(DuelRowRecord.round, DuelRowRecord.slice)
+        .where(DuelPromptRow.duel == duel.id)
+        .group_by(DuelPromptRow.round, DuelPromptRow.slice)
+        .order_by(DuelPromptRow.round, DuelPromptRow.slice)
     )
     parts = [SliceSum(*numbers) for numbers in sums.tuples()]
     numbers = {part.round for part in parts} | {duel.round}
-    record = session.get(Record, duel.id)
+    record = session.get(RecordRow, duel.id)
     return DuelFacts(duel, rules, parts, rows.seals(session, rules, numbers), record)
 
 

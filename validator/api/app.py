@@ -1,6 +1,6 @@
 """The HTTP application: routes, the one shape of errors, and a documentation page without third parties.
 
-`validator/serving.py` runs it and tests call it in process. It opens the ledger read-only, holds no key
+`validator/api/serve.py` runs it and tests call it in process. It opens the ledger read-only, holds no key
 and never answers with anything that the ledger does not hold.
 """
 
@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from shared.errors import AgonError
-from shared.models.api import ErrorBody
+from shared.protocol.api import ErrorBody
 from validator.api.reading import Reading
 from validator.api.reference import render_reference
 from validator.api.routes import health_router, router

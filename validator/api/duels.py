@@ -14,13 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shared.models.api import Achievement, DuelSummary, DuelView, PathPoint, SlicePoint
-from shared.models.competition import Competition
-from shared.models.verdict import Verdict
+from shared.protocol.api import DuelSummary, DuelView, PathPoint, RecordView, SlicePoint
+from shared.protocol.competition import Competition
+from shared.protocol.verdict import Verdict
 from shared.stats.eprocess import confidence_sequence, log_wealth_path
 from shared.types import RoundNumber, SliceName
-from validator.explaining import explain_duel, needed_to_win
-from validator.ledger.tables import DuelRecord, Record
+from validator.api.explain import explain_duel, needed_to_win
+from validator.ledger.tables import DuelRow, RecordRow
 
 PATH_POINTS = 24
 """Most looks on an interval path: each costs two root searches over all rows before it."""
@@ -45,12 +45,12 @@ class SliceSum:
 class DuelFacts:
     """Everything that the view of a duel is made of."""
 
-    row: DuelRecord
+    row: DuelRow
     rules: Competition
     sums: Sequence[SliceSum]
     sealed: Mapping[int, int]
     """Rounds of the duel that are not open, and the block that opens each."""
-    record: Record | None
+    record: RecordRow | None
 
     @property
     def open_sums(self) -> list[SliceSum]:
@@ -133,13 +133,13 @@ def interval_path(
     return tuple(points)
 
 
-def view_record(record: Record, duel: DuelRecord) -> Achievement:
+def view_record(record: RecordRow, duel: DuelRow) -> RecordView:
     """A record with the verdict that it rests on."""
     stored = None if duel.verdict is None else Verdict.model_validate(duel.verdict)
     fields = ("mean", "lower", "upper", "win_rate", "prompts")
     shown = {} if stored is None else {name: getattr(stored, name) for name in fields}
     plain = {"duel": record.duel, "model": record.model, "round": record.round, "gain": record.gain}
-    return Achievement.model_validate({**plain, **shown})
+    return RecordView.model_validate({**plain, **shown})
 
 
 def _view_slices(parts: Sequence[SliceSum]) -> tuple[SlicePoint, ...]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.models.competition import Competition
-from shared.models.health import (
+from shared.protocol.competition import Competition
+from shared.protocol.health import (
     EventRef,
     HeadHealth,
     Health,
@@ -22,7 +22,7 @@ from shared.models.health import (
 )
 from shared.types import Hotkey, RoundNumber
 from validator.api.views import view_problem
-from validator.ledger.tables import Event, Meta, RoundRow, Submission, WeightSet
+from validator.ledger.tables import EventRow, MetaRow, RoundRow, SubmissionRow, WeightSetRow
 
 LATE_BLOCKS = 5
 """Without a new block for longer the validator is degraded."""
@@ -41,16 +41,16 @@ HELD_UP = frozenset({"failed", "waiting", "waiting_permit"})
 class HealthFacts:
     """What the ledger says about the validator's work."""
 
-    meta: Meta
+    meta: MetaRow
     rules: Competition | None
     newest_round: RoundRow | None
     oldest_unsettled: RoundRow | None
-    newest_event: Event | None
+    newest_event: EventRow | None
     last_verdict_block: int | None
-    weights: WeightSet | None
-    weights_event: Event | None
+    weights: WeightSetRow | None
+    weights_event: EventRow | None
     """Newest entry of the feed about weights."""
-    parked: Sequence[Submission]
+    parked: Sequence[SubmissionRow]
 
 
 def judge_health(facts: HealthFacts, now_s: int, block_time_s: float) -> Health:
@@ -92,7 +92,7 @@ def unreadable(reason: str, now_s: int) -> Health:
     return Health(status="down", reasons=(reason,), checked_at=now_s, ledger="unreadable")
 
 
-def view_head(meta: Meta, now_s: int, block_time_s: float) -> HeadHealth | None:
+def view_head(meta: MetaRow, now_s: int, block_time_s: float) -> HeadHealth | None:
     """The newest head with its age; none while the loop has seen no block."""
     if meta.head_time == 0:
         return None
@@ -101,7 +101,7 @@ def view_head(meta: Meta, now_s: int, block_time_s: float) -> HeadHealth | None:
     return HeadHealth(block=meta.head, seen_at=meta.head_time, age_s=age_s, age_blocks=blocks)
 
 
-def view_weights_health(row: WeightSet | None, event: Event | None) -> WeightsHealth:
+def view_weights_health(row: WeightSetRow | None, event: EventRow | None) -> WeightsHealth:
     """Where the newest vector is, or what keeps the next one from being planned."""
     waits = event is not None and event.kind == "weights.waiting"
     if event is not None and waits and (row is None or event.created_block > row.created_block):
@@ -142,7 +142,7 @@ def _view_round(row: RoundRow | None) -> RoundRef | None:
     return RoundRef.model_validate(same)
 
 
-def _view_event(row: Event | None) -> EventRef | None:
+def _view_event(row: EventRow | None) -> EventRef | None:
     if row is None:
         return None
     # a verdict's kind names its outcome, which may still be sealed
@@ -150,7 +150,7 @@ def _view_event(row: Event | None) -> EventRef | None:
     return EventRef(id=row.id, kind=kind, block=row.created_block)
 
 
-def _view_parked(row: Submission) -> ParkedSubmission:
+def _view_parked(row: SubmissionRow) -> ParkedSubmission:
     return ParkedSubmission(
         hotkey=Hotkey(row.hotkey),
         commit_block=row.commit_block,

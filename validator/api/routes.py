@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared.errors import AgonError
-from shared.models.api import (
+from shared.protocol.api import (
     CompetitionView,
     DuelView,
     ErrorBody,
@@ -21,10 +21,10 @@ from shared.models.api import (
     SubmissionPage,
     WeightsView,
 )
-from shared.models.feed import EventPage
-from shared.models.health import Health
-from shared.models.statement import Signed
-from shared.models.wire import DIGEST_PATTERN
+from shared.protocol.feed import EventPage
+from shared.protocol.health import Health
+from shared.protocol.statement import Signed
+from shared.protocol.wire import DIGEST_PATTERN
 from validator.api import answers
 from validator.api.health import unreadable
 from validator.api.reading import Reading

@@ -9,11 +9,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shared.errors import AgonError
-from shared.models.api import Champion
-from shared.models.competition import Competition
+from shared.protocol.api import Champion
+from shared.protocol.competition import Competition
 from shared.types import RoundNumber
 from validator.api import views
-from validator.ledger.tables import CompetitionRow, Meta, Reign, RoundRow, StatementRow, WeightSet
+from validator.ledger.tables import CompetitionRow, MetaRow, ReignRow, RoundRow, StatementRow, WeightSetRow
 from validator.ledger.transitions import head_of
 
 
@@ -60,9 +60,9 @@ def newest_round(session: Session) -> RoundRow | None:
     return session.scalars(select(RoundRow).order_by(RoundRow.close_block.desc()).limit(1)).first()
 
 
-def newest_weights(session: Session) -> WeightSet | None:
+def newest_weights(session: Session) -> WeightSetRow | None:
     """The newest row of the weights outbox."""
-    return session.scalars(select(WeightSet).order_by(WeightSet.id.desc()).limit(1)).first()
+    return session.scalars(select(WeightSetRow).order_by(WeightSetRow.id.desc()).limit(1)).first()
 
 
 def round_of(session: Session, rules: Competition, number: int) -> RoundRow:
@@ -75,7 +75,7 @@ def round_of(session: Session, rules: Competition, number: int) -> RoundRow:
 
 def champion_of(session: Session, rules: Competition) -> Champion | None:
     """The reigning champion; none before the first reign."""
-    open_reign = select(Reign).where(Reign.competition == rules.digest, Reign.to_round.is_(None))
+    open_reign = select(ReignRow).where(ReignRow.competition == rules.digest, ReignRow.to_round.is_(None))
     reign = session.scalars(open_reign).first()
     newest = newest_round(session)
     return None if reign is None else views.view_champion(reign, newest.number if newest else None)
@@ -83,5 +83,5 @@ def champion_of(session: Session, rules: Competition) -> Champion | None:
 
 def own_statement(session: Session, competition: str, number: int) -> StatementRow | None:
     """The statement of a round that this validator signed, open or not."""
-    author = session.get_one(Meta, 1).hotkey
+    author = session.get_one(MetaRow, 1).hotkey
     return session.get(StatementRow, (author, competition, number))

@@ -9,24 +9,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from shared.errors import CODES, Fault
-from shared.models.api import (
-    Achievement,
+from shared.protocol.api import (
     Champion,
     CompetitionView,
     DuelSummary,
     ErrorBody,
     Leaderboard,
+    RecordView,
     RoundView,
     Standing,
     SubmissionView,
     WeightsView,
 )
-from shared.models.competition import Competition
-from shared.models.feed import EventView
-from shared.models.statement import StatementBody
+from shared.protocol.competition import Competition
+from shared.protocol.feed import EventView
+from shared.protocol.statement import StatementBody
+from shared.stats.power import guarantee, provable
 from shared.types import Hotkey
-from validator.explaining import Case, explain, guarantee, needed_to_win, provable
-from validator.ledger.tables import Event, Reign, RoundRow, StatementRow, Submission, WeightSet
+from validator.api.explain import Case, explain, needed_to_win
+from validator.ledger.tables import EventRow, ReignRow, RoundRow, StatementRow, SubmissionRow, WeightSetRow
 
 EVENT_KEYS = frozenset(
     {"hotkey", "commit_block", "digest", "model", "competition", "champion", "round", "rank", "live", "slots"}
@@ -36,7 +37,7 @@ EVENT_KEYS = frozenset(
 """Keys of an event's body that are published; anything else stays in the ledger."""
 
 
-def view_problem(row: Submission) -> ErrorBody | None:
+def view_problem(row: SubmissionRow) -> ErrorBody | None:
     """The error that a submission was refused for, or is held up by."""
     held_up = row.state == "parked" or (row.state in {"slotted", "dueling"} and row.attempts > 0)
     if row.code is None or not (held_up or row.state in {"rejected", "withheld"}):
@@ -48,12 +49,12 @@ def view_problem(row: Submission) -> ErrorBody | None:
 
 
 def view_submission(
-    row: Submission,
+    row: SubmissionRow,
     rules: Competition,
     *,
     queue_position: int | None,
     duels: Sequence[DuelSummary],
-    record: Achievement | None,
+    record: RecordView | None,
 ) -> SubmissionView:
     """One submission with its explanation; `duels` oldest first."""
     newest = duels[-1] if duels else None
@@ -86,12 +87,12 @@ def view_submission(
     )
 
 
-def _fetch_until(row: Submission, rules: Competition) -> int | None:
+def _fetch_until(row: SubmissionRow, rules: Competition) -> int | None:
     waits = row.state == "slotted" and row.fetch_from is not None
     return (row.fetch_from or 0) + rules.schedule.fetch_blocks if waits else None
 
 
-def view_champion(reign: Reign, newest_round: int | None) -> Champion:
+def view_champion(reign: ReignRow, newest_round: int | None) -> Champion:
     """The reigning checkpoint; `newest_round` is the newest closed round."""
     rounds = 0 if newest_round is None else max(0, newest_round - reign.from_round + 1)
     return Champion.model_validate(
@@ -103,11 +104,11 @@ def view_leaderboard(
     competition: str,
     champion: Champion,
     newest_round: int | None,
-    records: Sequence[tuple[Hotkey, Achievement]],
-    weights: WeightSet | None,
+    records: Sequence[tuple[Hotkey, RecordView]],
+    weights: WeightSetRow | None,
 ) -> Leaderboard:
     """Hotkeys that hold a record, ranked by their share of the newest weight vector."""
-    held: dict[Hotkey, list[Achievement]] = {}
+    held: dict[Hotkey, list[RecordView]] = {}
     for hotkey, achievement in records:
         held.setdefault(hotkey, []).append(achievement)
     vector: Mapping[str, float] = {} if weights is None else weights.vector
@@ -141,7 +142,7 @@ def view_leaderboard(
 
 def view_round(
     row: RoundRow,
-    submissions: Sequence[Submission],
+    submissions: Sequence[SubmissionRow],
     duels: Mapping[tuple[str, int], str],
     statement: StatementRow | None,
     opens_at: int | None,
@@ -170,7 +171,7 @@ def view_round(
     )
 
 
-def view_weights(row: WeightSet) -> WeightsView:
+def view_weights(row: WeightSetRow) -> WeightsView:
     """The newest row of the outbox."""
     same = ("round", "state", "reason", "vector", "uids", "done_block")
     plain = {name: getattr(row, name) for name in same}
@@ -193,7 +194,7 @@ def view_competition(rules: Competition, head: int, champion: Champion | None) -
     )
 
 
-def view_event(row: Event, sealed_duels: Mapping[str, int]) -> EventView:
+def view_event(row: EventRow, sealed_duels: Mapping[str, int]) -> EventView:
     """One entry of the feed; of a verdict that is still sealed, only that there is one."""
     body = {key: value for key, value in row.body.items() if key in EVENT_KEYS and _is_scalar(value)}
     opens_at = sealed_duels.get(str(row.body.get("duel")))

@@ -23,12 +23,12 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from shared.errors import AgonError
-from validator.ledger.tables import Meta
+from validator.ledger.tables import MetaRow
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-MIGRATIONS = Path(__file__).parent.parent / "migrations"
+MIGRATIONS = Path(__file__).with_name("migrations")
 BUSY_TIMEOUT_S = 30.0
 
 
@@ -93,7 +93,7 @@ def open_reader(url: str) -> Ledger:
         raise AgonError("ledger_missing", f"there is no ledger at {parsed.database}")
     reader = Ledger(url, readonly=True)
     try:
-        meta = reader.run(lambda session: session.get(Meta, 1))
+        meta = reader.run(lambda session: session.get(MetaRow, 1))
     except (OperationalError, ProgrammingError) as error:
         raise AgonError("ledger_missing", f"{parsed.database} holds no ledger of this version") from error
     if meta is None:
@@ -119,9 +119,9 @@ def migrate(url: str) -> None:
 
 
 def _claim(session: Session, world: World) -> None:
-    meta = session.get(Meta, 1)
+    meta = session.get(MetaRow, 1)
     if meta is None:
-        session.add(Meta(one=1, genesis_hash=world.genesis_hash, netuid=world.netuid, hotkey=world.hotkey))
+        session.add(MetaRow(one=1, genesis_hash=world.genesis_hash, netuid=world.netuid, hotkey=world.hotkey))
         return
     found = World(meta.genesis_hash, meta.netuid, meta.hotkey)
     if found != world:

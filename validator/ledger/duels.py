@@ -14,16 +14,16 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from shared.dueling import SampleKey
+from shared.duels.rows import CompletionKey
 from shared.errors import AgonError
-from shared.models.competition import Competition
-from shared.models.evidence import DuelRow, Sample
-from shared.models.merkle import leaf_hash
-from shared.models.verdict import Verdict
-from shared.models.wire import canonical_json
+from shared.protocol.competition import Competition
+from shared.protocol.evidence import EvidenceRow, ScoredCompletion
+from shared.protocol.merkle import leaf_hash
+from shared.protocol.verdict import Verdict
+from shared.protocol.wire import canonical_json
 from shared.stats.eprocess import alpha_share
 from shared.types import Digest, RoundNumber
-from validator.ledger.tables import DuelRecord, DuelRowRecord, Reign, RoundRow, SampleRow, Submission
+from validator.ledger.tables import CompletionRow, DuelPromptRow, DuelRow, ReignRow, RoundRow, SubmissionRow
 from validator.ledger.transitions import forgive, head_of, move, tell
 
 
@@ -31,7 +31,7 @@ from validator.ledger.transitions import forgive, head_of, move, tell
 class NewRow:
     """A row and the one figure that the evidence does not hold: d under the freshest judge."""
 
-    row: DuelRow
+    row: EvidenceRow
     d_fresh: float | None
 
 
@@ -47,7 +47,7 @@ def open_duels(session: Session, rules: Competition, number: RoundNumber) -> Non
     reign = open_reign(session, rules.digest)
     _end_duels_against_others(session, reign.model)
     challengers = _challengers(session, reign.model)
-    carried = session.scalars(select(DuelRecord).where(DuelRecord.state == "carried")).all()
+    carried = session.scalars(select(DuelRow).where(DuelRow.state == "carried")).all()
     slots = (row.slots or 0) + sum(1 for item in challengers if item.round != number)
     if slots:
         row.trial = _trials(session, rules.digest, reign.from_round) + 1
@@ -73,10 +73,10 @@ def join_duels(session: Session, competition: str, number: RoundNumber) -> bool:
     return bool(late)
 
 
-def open_reign(session: Session, competition: str) -> Reign:
+def open_reign(session: Session, competition: str) -> ReignRow:
     """The reign that has not ended."""
     return session.scalars(
-        select(Reign).where(Reign.competition == competition, Reign.to_round.is_(None))
+        select(ReignRow).where(ReignRow.competition == competition, ReignRow.to_round.is_(None))
     ).one()
 
 
@@ -88,35 +88,35 @@ def _trials(session: Session, competition: str, from_round: int) -> int:
 
 
 def _end_duels_against_others(session: Session, champion: str) -> None:
-    stale = select(DuelRecord).where(
-        DuelRecord.state.in_(("open", "carried")), DuelRecord.champion != champion
-    )
+    stale = select(DuelRow).where(DuelRow.state.in_(("open", "carried")), DuelRow.champion != champion)
     for duel in session.scalars(stale):
         duel.state = "ended"
 
 
-def _challengers(session: Session, champion: str) -> list[Submission]:
+def _challengers(session: Session, champion: str) -> list[SubmissionRow]:
     """Submissions that are owed a duel against `champion` and have none yet, in priority order."""
     candidates = session.scalars(
-        select(Submission)
-        .where(Submission.state.in_(("admitted", "dueling")))
-        .order_by(Submission.round, Submission.rank)
+        select(SubmissionRow)
+        .where(SubmissionRow.state.in_(("admitted", "dueling")))
+        .order_by(SubmissionRow.round, SubmissionRow.rank)
     )
     return [item for item in candidates if not _has_duel(session, item, champion)]
 
 
-def _has_duel(session: Session, submission: Submission, champion: str) -> bool:
-    query = select(DuelRecord.id).where(
-        DuelRecord.hotkey == submission.hotkey,
-        DuelRecord.commit_block == submission.commit_block,
-        DuelRecord.champion == champion,
+def _has_duel(session: Session, submission: SubmissionRow, champion: str) -> bool:
+    query = select(DuelRow.id).where(
+        DuelRow.hotkey == submission.hotkey,
+        DuelRow.commit_block == submission.commit_block,
+        DuelRow.champion == champion,
     )
     return session.scalar(query) is not None
 
 
-def _open(session: Session, submission: Submission, champion: str, number: RoundNumber, alpha: float) -> None:
+def _open(
+    session: Session, submission: SubmissionRow, champion: str, number: RoundNumber, alpha: float
+) -> None:
     name = f"{submission.hotkey}|{submission.commit_block}|{champion}"
-    duel = DuelRecord(
+    duel = DuelRow(
         id=hashlib.sha256(name.encode()).hexdigest()[:40],
         hotkey=submission.hotkey,
         commit_block=submission.commit_block,
@@ -132,58 +132,60 @@ def _open(session: Session, submission: Submission, champion: str, number: Round
         move(session, submission, "dueling", duel=duel.id)
 
 
-def duels_in_play(session: Session, *states: str) -> list[DuelRecord]:
+def duels_in_play(session: Session, *states: str) -> list[DuelRow]:
     """Duels in one of `states`, in the priority order of their submissions, faults waited out."""
     query = (
-        select(DuelRecord)
+        select(DuelRow)
         .join(
-            Submission,
-            (Submission.hotkey == DuelRecord.hotkey) & (Submission.commit_block == DuelRecord.commit_block),
+            SubmissionRow,
+            (SubmissionRow.hotkey == DuelRow.hotkey) & (SubmissionRow.commit_block == DuelRow.commit_block),
         )
         .where(
-            DuelRecord.state.in_(states),
-            Submission.state == "dueling",
-            Submission.next_try_block <= head_of(session),
+            DuelRow.state.in_(states),
+            SubmissionRow.state == "dueling",
+            SubmissionRow.next_try_block <= head_of(session),
         )
-        .order_by(Submission.round, Submission.rank)
+        .order_by(SubmissionRow.round, SubmissionRow.rank)
     )
     return list(session.scalars(query))
 
 
-def newest_duel(session: Session, submission: Submission) -> DuelRecord | None:
+def newest_duel(session: Session, submission: SubmissionRow) -> DuelRow | None:
     """The duel that a submission is in, or was in last."""
-    query = select(DuelRecord).where(
-        DuelRecord.hotkey == submission.hotkey, DuelRecord.commit_block == submission.commit_block
+    query = select(DuelRow).where(
+        DuelRow.hotkey == submission.hotkey, DuelRow.commit_block == submission.commit_block
     )
-    return session.scalars(query.order_by(DuelRecord.round.desc()).limit(1)).first()
+    return session.scalars(query.order_by(DuelRow.round.desc()).limit(1)).first()
 
 
-def rows_of(session: Session, duel: str) -> list[DuelRowRecord]:
+def rows_of(session: Session, duel: str) -> list[DuelPromptRow]:
     """All rows of a duel in their order."""
     return list(
         session.scalars(
-            select(DuelRowRecord).where(DuelRowRecord.duel == duel).order_by(DuelRowRecord.position)
+            select(DuelPromptRow).where(DuelPromptRow.duel == duel).order_by(DuelPromptRow.position)
         )
     )
 
 
-def cached_samples(session: Session, keys: Sequence[SampleKey]) -> dict[SampleKey, Sample]:
+def cached_completions(
+    session: Session, keys: Sequence[CompletionKey]
+) -> dict[CompletionKey, ScoredCompletion]:
     """Those of `keys` that were scored before."""
     found = {}
     for key in dict.fromkeys(keys):
-        row = session.get(SampleRow, key)
+        row = session.get(CompletionRow, key)
         if row is not None:
-            found[key] = Sample.model_validate(row.body)
+            found[key] = ScoredCompletion.model_validate(row.body)
     return found
 
 
-def keep_samples(session: Session, samples: dict[SampleKey, Sample]) -> None:
+def keep_completions(session: Session, samples: dict[CompletionKey, ScoredCompletion]) -> None:
     """Write scored completions once; a key that is there keeps its first value."""
     for key, sample in samples.items():
-        if session.get(SampleRow, key) is None:
+        if session.get(CompletionRow, key) is None:
             model, prompt, seed = key
             session.add(
-                SampleRow(
+                CompletionRow(
                     model=model,
                     prompt=prompt,
                     seed=seed,
@@ -195,18 +197,18 @@ def keep_samples(session: Session, samples: dict[SampleKey, Sample]) -> None:
 
 def take_rows(session: Session, duel: str, rows: Sequence[NewRow], log_wealth: float) -> None:
     """Append one look's rows, and the evidence before them. `ledger_conflict` off the prefix."""
-    record = session.get_one(DuelRecord, duel)
+    record = session.get_one(DuelRow, duel)
     if record.state != "open":
         raise AgonError("ledger_conflict", f"duel {duel} is {record.state}, and takes no rows")
     record.log_wealth, number = log_wealth, record.round
-    forgive(session.get_one(Submission, (record.hotkey, record.commit_block)))
-    have = session.scalar(select(func.count()).where(DuelRowRecord.duel == duel)) or 0
+    forgive(session.get_one(SubmissionRow, (record.hotkey, record.commit_block)))
+    have = session.scalar(select(func.count()).where(DuelPromptRow.duel == duel)) or 0
     if [item.row.position for item in rows] != list(range(have, have + len(rows))):
         raise AgonError("ledger_conflict", f"rows of duel {duel} do not continue at position {have}")
     for item in rows:
         row = item.row
         session.add(
-            DuelRowRecord(
+            DuelPromptRow(
                 duel=duel,
                 position=row.position,
                 round=number,
@@ -227,26 +229,26 @@ def take_rows(session: Session, duel: str, rows: Sequence[NewRow], log_wealth: f
         )
 
 
-def evidence_of(session: Session, duel: DuelRecord, rows: Sequence[DuelRowRecord]) -> list[DuelRow]:
+def evidence_of(session: Session, duel: DuelRow, rows: Sequence[DuelPromptRow]) -> list[EvidenceRow]:
     """The full form of some `rows` of a duel, rebuilt from their keys and the scored completions."""
-    prompts = select(DuelRowRecord.prompt).where(
-        DuelRowRecord.duel == duel.id,
-        DuelRowRecord.position >= min((row.position for row in rows), default=0),
+    prompts = select(DuelPromptRow.prompt).where(
+        DuelPromptRow.duel == duel.id,
+        DuelPromptRow.position >= min((row.position for row in rows), default=0),
     )
-    stored = select(SampleRow).where(
-        SampleRow.model.in_((duel.challenger, duel.champion)), SampleRow.prompt.in_(prompts)
+    stored = select(CompletionRow).where(
+        CompletionRow.model.in_((duel.challenger, duel.champion)), CompletionRow.prompt.in_(prompts)
     )
     samples = {(row.model, row.prompt, row.seed): row.body for row in session.scalars(stored)}
     return [_rebuild(duel, row, samples) for row in rows]
 
 
 def _rebuild(
-    duel: DuelRecord, row: DuelRowRecord, samples: Mapping[tuple[str, str, int], dict[str, Any]]
-) -> DuelRow:
-    def side(model: str, seeds: Sequence[int]) -> tuple[Sample, ...]:
-        return tuple(Sample.model_validate(samples[model, row.prompt, seed]) for seed in seeds)
+    duel: DuelRow, row: DuelPromptRow, samples: Mapping[tuple[str, str, int], dict[str, Any]]
+) -> EvidenceRow:
+    def side(model: str, seeds: Sequence[int]) -> tuple[ScoredCompletion, ...]:
+        return tuple(ScoredCompletion.model_validate(samples[model, row.prompt, seed]) for seed in seeds)
 
-    return DuelRow.model_validate(
+    return EvidenceRow.model_validate(
         {
             "position": row.position,
             "prompt": row.prompt,
@@ -263,14 +265,14 @@ def _rebuild(
 
 def carry(session: Session, duel_id: str) -> None:
     """Leave an open duel to the next round: it has used up this one's prompts."""
-    duel = session.get_one(DuelRecord, duel_id)
+    duel = session.get_one(DuelRow, duel_id)
     duel.state = "carried"
     tell(session, "duel.carried", duel=duel_id, hotkey=duel.hotkey)
 
 
 def close_duel(session: Session, duel_id: str, verdict: Verdict) -> None:
     """Close a duel with its verdict; its submission ends when the round is settled."""
-    duel = session.get_one(DuelRecord, duel_id)
+    duel = session.get_one(DuelRow, duel_id)
     if duel.state != "open":
         raise AgonError("ledger_conflict", f"duel {duel_id} is {duel.state}, not open")
     duel.state, duel.verdict = "closed", verdict.model_dump(mode="json")

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from shared.errors import AgonError
 from shared.types import Hotkey, Uid
-from validator.ledger.tables import WeightSet
+from validator.ledger.tables import WeightSetRow
 from validator.ledger.transitions import head_of, tell
 
 OPEN = ("planned", "submitted")
@@ -21,14 +21,14 @@ NEVER = -(2**31)
 """A block before all blocks."""
 
 
-def open_set(session: Session) -> WeightSet | None:
+def open_set(session: Session) -> WeightSetRow | None:
     """The row whose fate is not known yet."""
-    return session.scalars(select(WeightSet).where(WeightSet.state.in_(OPEN))).one_or_none()
+    return session.scalars(select(WeightSetRow).where(WeightSetRow.state.in_(OPEN))).one_or_none()
 
 
 def newest_failure(session: Session) -> int:
     """Head at which the newest row failed, if it did: a refusal is not repeated at every block."""
-    row = session.scalars(select(WeightSet).order_by(WeightSet.id.desc()).limit(1)).first()
+    row = session.scalars(select(WeightSetRow).order_by(WeightSetRow.id.desc()).limit(1)).first()
     return NEVER if row is None or row.state != "failed" else row.done_block or 0
 
 
@@ -42,7 +42,7 @@ def plan_set(
     """Write down what will be sent; returns the row's id. Raises `ledger_conflict` over an open row."""
     if open_set(session) is not None:
         raise AgonError("ledger_conflict", "a weight set is still open")
-    row = WeightSet(
+    row = WeightSetRow(
         round=round_number,
         vector=dict(vector),
         uids={str(uid): weight for uid, weight in uids.items()},
@@ -57,12 +57,12 @@ def plan_set(
 
 def mark_submitted(session: Session, row_id: int) -> None:
     """Note that the vector was handed to the chain."""
-    session.get_one(WeightSet, row_id).state = "submitted"
+    session.get_one(WeightSetRow, row_id).state = "submitted"
 
 
 def finish_set(session: Session, row_id: int, *, confirmed: bool, reason: str | None = None) -> None:
     """Note what the chain says became of it."""
-    row = session.get_one(WeightSet, row_id)
+    row = session.get_one(WeightSetRow, row_id)
     if row.state not in OPEN:
         return
     row.state, row.reason = ("confirmed" if confirmed else "failed"), reason

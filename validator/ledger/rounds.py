@@ -15,18 +15,18 @@ from sqlalchemy.orm import Session
 
 from shared.chain.commitment import Commitment
 from shared.errors import AgonError, Rejection
-from shared.models.competition import Competition
-from shared.models.wire import DigestField, digest_bytes
+from shared.protocol.competition import Competition
+from shared.protocol.wire import DigestField, digest_bytes
 from shared.stats.queue import Candidate, finished_cooldown, free_after, slots, withheld_cooldown
 from shared.types import BlockNumber, Digest, Hotkey, RoundNumber
 from validator.ledger.tables import (
     CompetitionRow,
-    DuelRecord,
-    Meta,
-    Record,
-    Reign,
+    DuelRow,
+    MetaRow,
+    RecordRow,
+    ReignRow,
     RoundRow,
-    Submission,
+    SubmissionRow,
 )
 from validator.ledger.transitions import head_of, move, tell
 
@@ -59,7 +59,7 @@ class Live:
 
 def see_head(session: Session, number: int, now_s: int) -> None:
     """Note the newest finalised block."""
-    meta = session.get_one(Meta, 1)
+    meta = session.get_one(MetaRow, 1)
     if number > meta.head:
         meta.head, meta.head_time = number, now_s
 
@@ -79,16 +79,16 @@ def enter_competition(session: Session, rules: Competition, base_model: str) -> 
     head = head_of(session)
     session.add(CompetitionRow(digest=digest, rules=rules.model_dump(mode="json"), created_block=head))
     session.add(
-        Reign(seq=0, competition=digest, model=base_model, hotkey=None, from_round=0, created_block=head)
+        ReignRow(seq=0, competition=digest, model=base_model, hotkey=None, from_round=0, created_block=head)
     )
-    meta = session.get_one(Meta, 1)
+    meta = session.get_one(MetaRow, 1)
     meta.next_round = 0 if meta.next_round is None else meta.next_round
     tell(session, "competition.entered", competition=digest)
 
 
 def next_round(session: Session) -> RoundNumber:
     """First round that intake has not written."""
-    return RoundNumber(session.get_one(Meta, 1).next_round or 0)
+    return RoundNumber(session.get_one(MetaRow, 1).next_round or 0)
 
 
 def write_round(session: Session, competition: str, close: Close, live: Sequence[Live]) -> None:
@@ -111,14 +111,14 @@ def write_round(session: Session, competition: str, close: Close, live: Sequence
             created_block=head_of(session),
         )
     )
-    session.get_one(Meta, 1).next_round = close.round + 1
+    session.get_one(MetaRow, 1).next_round = close.round + 1
     tell(session, "round.closed", round=close.round, live=len(live))
 
 
 def _record(session: Session, competition: str, number: RoundNumber, item: Live) -> None:
-    if session.get(Submission, (item.hotkey, item.commit_block)) is not None:
+    if session.get(SubmissionRow, (item.hotkey, item.commit_block)) is not None:
         return
-    row = Submission(
+    row = SubmissionRow(
         hotkey=item.hotkey,
         commit_block=item.commit_block,
         competition=competition,
@@ -138,14 +138,16 @@ def _record(session: Session, competition: str, number: RoundNumber, item: Live)
 
 def _mark_gone(session: Session, live: set[tuple[Hotkey, int]], number: RoundNumber) -> None:
     """Note what a close no longer holds. An earlier round, slotted later, may still give it a slot."""
-    waiting = select(Submission).where(Submission.state == "waiting", Submission.gone_round.is_(None))
+    waiting = select(SubmissionRow).where(
+        SubmissionRow.state == "waiting", SubmissionRow.gone_round.is_(None)
+    )
     for row in session.scalars(waiting):
         if (row.hotkey, row.commit_block) not in live:
             row.gone_round = number
 
 
 def _expire_gone(session: Session, number: RoundNumber) -> None:
-    gone = select(Submission).where(Submission.state == "waiting", Submission.gone_round <= number)
+    gone = select(SubmissionRow).where(SubmissionRow.state == "waiting", SubmissionRow.gone_round <= number)
     for row in session.scalars(gone):
         move(session, row, "expired", reason="replaced or deregistered before it got a slot")
 
@@ -173,7 +175,7 @@ def give_slots(session: Session, rules: Competition, number: RoundNumber) -> Non
         return
     _expire_gone(session, number)
     waiting = session.scalars(
-        select(Submission).where(Submission.state == "waiting", Submission.seen_round <= number)
+        select(SubmissionRow).where(SubmissionRow.state == "waiting", SubmissionRow.seen_round <= number)
     ).all()
     busy, free = _busy(session), _free_rounds(session)
     candidates = [
@@ -183,7 +185,7 @@ def give_slots(session: Session, rules: Competition, number: RoundNumber) -> Non
     ]
     chosen = slots(candidates, number, digest_bytes(Digest(row.seed)), rules.schedule.slots)
     for rank, place in enumerate(chosen):
-        submission = session.get_one(Submission, (place.hotkey, place.commit_block))
+        submission = session.get_one(SubmissionRow, (place.hotkey, place.commit_block))
         submission.round, submission.rank = number, rank
         # a window that passed while we were away, or still at an earlier round, is given again
         submission.fetch_from = max(row.close_block, head_of(session))
@@ -194,7 +196,7 @@ def give_slots(session: Session, rules: Competition, number: RoundNumber) -> Non
 def _busy(session: Session) -> set[str]:
     """Hotkeys whose earlier submission is still under way: one at a time."""
     states = ("slotted", "admitted", "dueling", "parked")
-    return set(session.scalars(select(Submission.hotkey).where(Submission.state.in_(states))))
+    return set(session.scalars(select(SubmissionRow.hotkey).where(SubmissionRow.state.in_(states))))
 
 
 def _free_rounds(session: Session) -> dict[str, RoundNumber]:
@@ -204,12 +206,12 @@ def _free_rounds(session: Session) -> dict[str, RoundNumber]:
     """
     crowned = {
         (duel.hotkey, duel.commit_block)
-        for duel in session.scalars(select(DuelRecord).join(Record, Record.duel == DuelRecord.id))
+        for duel in session.scalars(select(DuelRow).join(RecordRow, RecordRow.duel == DuelRow.id))
     }
     ended = session.scalars(
-        select(Submission)
-        .where(Submission.settled_round.is_not(None), Submission.round.is_not(None))
-        .order_by(Submission.settled_round, Submission.commit_block)
+        select(SubmissionRow)
+        .where(SubmissionRow.settled_round.is_not(None), SubmissionRow.round.is_not(None))
+        .order_by(SubmissionRow.settled_round, SubmissionRow.commit_block)
     )
     history: dict[str, list[tuple[RoundNumber, str]]] = {}
     for row in ended:

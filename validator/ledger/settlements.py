@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from shared.models.competition import Competition
-from shared.models.statement import Signed, SlotReport
-from shared.models.verdict import Verdict
-from shared.models.wire import digest_of
+from shared.protocol.competition import Competition
+from shared.protocol.statement import Signed, SlotReport
+from shared.protocol.verdict import Verdict
+from shared.protocol.wire import digest_of
 from shared.types import Hotkey, RoundNumber
 from validator.ledger.duels import open_reign
-from validator.ledger.tables import DuelRecord, Record, Reign, RoundRow, StatementRow, Submission
+from validator.ledger.tables import DuelRow, RecordRow, ReignRow, RoundRow, StatementRow, SubmissionRow
 from validator.ledger.transitions import head_of, move, tell
 
 
@@ -33,15 +33,15 @@ class Crown:
 def unfinished(session: Session, number: RoundNumber) -> bool:
     """Whether a slot of the round, or a duel in play, still owes its outcome."""
     open_duels = (
-        select(DuelRecord.id)
+        select(DuelRow.id)
         .join(
-            Submission,
-            (Submission.hotkey == DuelRecord.hotkey) & (Submission.commit_block == DuelRecord.commit_block),
+            SubmissionRow,
+            (SubmissionRow.hotkey == DuelRow.hotkey) & (SubmissionRow.commit_block == DuelRow.commit_block),
         )
-        .where(DuelRecord.state == "open", Submission.state == "dueling")
+        .where(DuelRow.state == "open", SubmissionRow.state == "dueling")
     )
-    waiting = select(Submission.hotkey).where(
-        Submission.round == number, Submission.state.in_(("slotted", "admitted"))
+    waiting = select(SubmissionRow.hotkey).where(
+        SubmissionRow.round == number, SubmissionRow.state.in_(("slotted", "admitted"))
     )
     return session.scalar(open_duels.limit(1)) is not None or session.scalar(waiting.limit(1)) is not None
 
@@ -52,17 +52,17 @@ def held_up(session: Session, number: RoundNumber, crown: Crown) -> bool:
     "Of this round" are its slots and the older ones whose duels take prompts from it; one that was
     parked in an earlier round has been waited for already.
     """
-    winner = session.get_one(DuelRecord, crown.duel)
-    crowned = session.get_one(Submission, (winner.hotkey, winner.commit_block))
+    winner = session.get_one(DuelRow, crown.duel)
+    crowned = session.get_one(SubmissionRow, (winner.hotkey, winner.commit_block))
     query = (
-        select(Submission, DuelRecord.round)
+        select(SubmissionRow, DuelRow.round)
         .outerjoin(
-            DuelRecord,
-            (Submission.hotkey == DuelRecord.hotkey)
-            & (Submission.commit_block == DuelRecord.commit_block)
-            & (DuelRecord.state == "open"),
+            DuelRow,
+            (SubmissionRow.hotkey == DuelRow.hotkey)
+            & (SubmissionRow.commit_block == DuelRow.commit_block)
+            & (DuelRow.state == "open"),
         )
-        .where(Submission.state == "parked")
+        .where(SubmissionRow.state == "parked")
     )
     return any(
         number in {submission.round, duel_round}
@@ -71,12 +71,12 @@ def held_up(session: Session, number: RoundNumber, crown: Crown) -> bool:
     )
 
 
-def participants(session: Session, number: RoundNumber) -> list[Submission]:
+def participants(session: Session, number: RoundNumber) -> list[SubmissionRow]:
     """Submissions that the round's statement tells of: its slots, and older ones that had not ended."""
     query = (
-        select(Submission)
-        .where(Submission.round <= number, Submission.settled_round.is_(None))
-        .order_by(Submission.round, Submission.rank)
+        select(SubmissionRow)
+        .where(SubmissionRow.round <= number, SubmissionRow.settled_round.is_(None))
+        .order_by(SubmissionRow.round, SubmissionRow.rank)
     )
     return list(session.scalars(query))
 
@@ -118,7 +118,7 @@ def _crown(session: Session, competition: str, number: RoundNumber, crown: Crown
     reign.to_round = number
     head = head_of(session)
     session.add(
-        Reign(
+        ReignRow(
             seq=reign.seq + 1,
             competition=competition,
             model=crown.model,
@@ -128,7 +128,7 @@ def _crown(session: Session, competition: str, number: RoundNumber, crown: Crown
         )
     )
     session.add(
-        Record(
+        RecordRow(
             duel=crown.duel,
             hotkey=crown.hotkey,
             model=crown.model,
@@ -141,7 +141,7 @@ def _crown(session: Session, competition: str, number: RoundNumber, crown: Crown
 
 
 def _end_submission(session: Session, number: RoundNumber, report: SlotReport, crown: Crown | None) -> None:
-    submission = session.get_one(Submission, (report.hotkey, report.commit_block))
+    submission = session.get_one(SubmissionRow, (report.hotkey, report.commit_block))
     if report.outcome in {"rejected", "withheld"}:
         submission.settled_round = number
     elif report.verdict is not None:
@@ -151,9 +151,9 @@ def _end_submission(session: Session, number: RoundNumber, report: SlotReport, c
             move(session, submission, "settled", outcome=report.verdict.outcome)
 
 
-def records_of(session: Session) -> list[Record]:
+def records_of(session: Session) -> list[RecordRow]:
     """All records in the order they were set."""
-    return list(session.scalars(select(Record).order_by(Record.round)))
+    return list(session.scalars(select(RecordRow).order_by(RecordRow.round)))
 
 
 def newest_statement(session: Session, author: Hotkey) -> StatementRow | None:
@@ -163,6 +163,6 @@ def newest_statement(session: Session, author: Hotkey) -> StatementRow | None:
     ).first()
 
 
-def verdict_of(duel: DuelRecord) -> Verdict | None:
+def verdict_of(duel: DuelRow) -> Verdict | None:
     """A duel's verdict, once it has one."""
     return None if duel.verdict is None else Verdict.model_validate(duel.verdict)

@@ -10,9 +10,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shared.errors import AgonError, Rejection
-from shared.models.manifest import Manifest
+from shared.protocol.manifest import Manifest
 from shared.types import Digest
-from validator.ledger.tables import DuelRecord, Reign, Submission, Tensors
+from validator.ledger.tables import DuelRow, ReignRow, SubmissionRow, TensorsRow
 from validator.ledger.transitions import forgive, head_of, move
 
 Key = tuple[str, int]
@@ -25,40 +25,40 @@ REPLACEABLE = ("admitted", "dueling", "parked")
 """States in which a copy that was fetched before its original can still be rejected."""
 
 
-def in_slots(session: Session, round_number: int, *states: str) -> list[Submission]:
+def in_slots(session: Session, round_number: int, *states: str) -> list[SubmissionRow]:
     """Submissions that hold a slot of the round and are in one of `states`, in priority order."""
     return list(
         session.scalars(
-            select(Submission)
-            .where(Submission.round == round_number, Submission.state.in_(states))
-            .order_by(Submission.rank)
+            select(SubmissionRow)
+            .where(SubmissionRow.round == round_number, SubmissionRow.state.in_(states))
+            .order_by(SubmissionRow.rank)
         )
     )
 
 
-def of_model(session: Session, model: str) -> Submission:
+def of_model(session: Session, model: str) -> SubmissionRow:
     """The first submission that was admitted with this manifest digest."""
-    query = select(Submission).where(Submission.model == model)
-    return session.scalars(query.order_by(Submission.commit_block).limit(1)).one()
+    query = select(SubmissionRow).where(SubmissionRow.model == model)
+    return session.scalars(query.order_by(SubmissionRow.commit_block).limit(1)).one()
 
 
 def models_needed(session: Session) -> set[str]:
     """Manifest digests that duels under way or any reign of ours may ask for again."""
-    under_way = select(Submission.model).where(
-        Submission.model.is_not(None), Submission.state.in_(("admitted", "dueling", "parked"))
+    under_way = select(SubmissionRow.model).where(
+        SubmissionRow.model.is_not(None), SubmissionRow.state.in_(("admitted", "dueling", "parked"))
     )
     return {model for model in session.scalars(under_way) if model} | set(
-        session.scalars(select(Reign.model))
+        session.scalars(select(ReignRow.model))
     )
 
 
-def due_fetches(session: Session) -> list[Submission]:
+def due_fetches(session: Session) -> list[SubmissionRow]:
     """Slotted submissions whose next try is due, in priority order."""
     return list(
         session.scalars(
-            select(Submission)
-            .where(Submission.state == "slotted", Submission.next_try_block <= head_of(session))
-            .order_by(Submission.round, Submission.rank)
+            select(SubmissionRow)
+            .where(SubmissionRow.state == "slotted", SubmissionRow.next_try_block <= head_of(session))
+            .order_by(SubmissionRow.round, SubmissionRow.rank)
         )
     )
 
@@ -68,10 +68,10 @@ def admit(session: Session, key: Key, manifest: Manifest, tensor_root: Digest) -
 
     The earlier commit is the original, whichever was fetched first.
     """
-    submission = session.get_one(Submission, key)
-    first = session.get(Tensors, tensor_root)
+    submission = session.get_one(SubmissionRow, key)
+    first = session.get(TensorsRow, tensor_root)
     if first is not None and first.hotkey != submission.hotkey:
-        other = session.get_one(Submission, (first.hotkey, first.commit_block))
+        other = session.get_one(SubmissionRow, (first.hotkey, first.commit_block))
         if _age(other) < _age(submission):
             reject(session, key, _duplicate_of(other))
             return
@@ -80,7 +80,7 @@ def admit(session: Session, key: Key, manifest: Manifest, tensor_root: Digest) -
         first.hotkey, first.commit_block = submission.hotkey, submission.commit_block
     if first is None:
         session.add(
-            Tensors(
+            TensorsRow(
                 root=tensor_root,
                 hotkey=submission.hotkey,
                 commit_block=submission.commit_block,
@@ -93,19 +93,19 @@ def admit(session: Session, key: Key, manifest: Manifest, tensor_root: Digest) -
     move(session, submission, "admitted", model=manifest.digest)
 
 
-def _age(submission: Submission) -> tuple[int, int, int]:
+def _age(submission: SubmissionRow) -> tuple[int, int, int]:
     """Order of commits: by block, then by the priority that the chain's seeds gave them."""
     return submission.commit_block, submission.round or 0, submission.rank or 0
 
 
-def _duplicate_of(original: Submission) -> Rejection:
+def _duplicate_of(original: SubmissionRow) -> Rejection:
     owner = f"{original.hotkey} at block {original.commit_block}"
     return Rejection("duplicate", f"these exact tensors were committed by {owner}")
 
 
 def reject(session: Session, key: Key, rejection: Rejection) -> None:
     """Refuse a submission for good, with the reason that the miner is told; ends its duel, if any."""
-    submission = session.get_one(Submission, key)
+    submission = session.get_one(SubmissionRow, key)
     _explain(submission, rejection)
     _end_duels(session, submission)
     move(session, submission, "rejected", code=rejection.code)
@@ -113,14 +113,14 @@ def reject(session: Session, key: Key, rejection: Rejection) -> None:
 
 def withhold(session: Session, key: Key, rejection: Rejection) -> None:
     """End a submission whose files were not there when the fetch window closed."""
-    submission = session.get_one(Submission, key)
+    submission = session.get_one(SubmissionRow, key)
     _explain(submission, rejection)
     move(session, submission, "withheld", code=rejection.code)
 
 
 def set_back(session: Session, key: Key, error: AgonError) -> None:
     """Note a fault that is not the miner's: try again later, waiting longer each time, then park."""
-    submission = session.get_one(Submission, key)
+    submission = session.get_one(SubmissionRow, key)
     submission.attempts += 1
     submission.next_try_block = head_of(session) + 2**submission.attempts
     _explain(submission, error)
@@ -131,22 +131,22 @@ def set_back(session: Session, key: Key, error: AgonError) -> None:
 
 def wait_for_files(session: Session, key: Key, reason: Rejection) -> None:
     """Look for the files again at the next block: the fetch window is still open."""
-    submission = session.get_one(Submission, key)
+    submission = session.get_one(SubmissionRow, key)
     submission.next_try_block = head_of(session) + 1
     _explain(submission, reason)
 
 
 def resume_parked(session: Session) -> bool:
     """Put one parked submission, whose wait is over, back to where it was set aside; False if none is."""
-    due = select(Submission).where(
-        Submission.state == "parked", Submission.next_try_block <= head_of(session)
+    due = select(SubmissionRow).where(
+        SubmissionRow.state == "parked", SubmissionRow.next_try_block <= head_of(session)
     )
-    submission = session.scalars(due.order_by(Submission.round, Submission.rank).limit(1)).first()
+    submission = session.scalars(due.order_by(SubmissionRow.round, SubmissionRow.rank).limit(1)).first()
     if submission is None:
         return False
     dueling = session.scalar(
-        select(DuelRecord.id).where(
-            DuelRecord.hotkey == submission.hotkey, DuelRecord.commit_block == submission.commit_block
+        select(DuelRow.id).where(
+            DuelRow.hotkey == submission.hotkey, DuelRow.commit_block == submission.commit_block
         )
     )
     state = "dueling" if dueling else "slotted" if submission.model is None else "admitted"
@@ -156,15 +156,15 @@ def resume_parked(session: Session) -> bool:
     return True
 
 
-def _explain(submission: Submission, error: AgonError) -> None:
+def _explain(submission: SubmissionRow, error: AgonError) -> None:
     submission.code, submission.message, submission.fault = error.code, error.message, str(error.fault)
 
 
-def _end_duels(session: Session, submission: Submission) -> None:
-    duels = select(DuelRecord).where(
-        DuelRecord.hotkey == submission.hotkey,
-        DuelRecord.commit_block == submission.commit_block,
-        DuelRecord.state.in_(("open", "carried")),
+def _end_duels(session: Session, submission: SubmissionRow) -> None:
+    duels = select(DuelRow).where(
+        DuelRow.hotkey == submission.hotkey,
+        DuelRow.commit_block == submission.commit_block,
+        DuelRow.state.in_(("open", "carried")),
     )
     for duel in session.scalars(duels):
         duel.state = "ended"

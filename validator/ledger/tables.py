@@ -41,7 +41,7 @@ class Table(DeclarativeBase):
     created_block: Mapped[int] = mapped_column(default=0)
 
 
-class Meta(Table):
+class MetaRow(Table):
     """The world that this ledger belongs to: exactly one row."""
 
     __tablename__ = "meta"
@@ -92,7 +92,7 @@ class RoundRow(Table):
     __table_args__ = (CheckConstraint("state in ('open','slotted','dueling','settled')", name="state"),)
 
 
-class Submission(Table):
+class SubmissionRow(Table):
     """One hotkey's commitment, from the first close at which it was seen."""
 
     __tablename__ = "submissions"
@@ -132,7 +132,7 @@ class Submission(Table):
     )
 
 
-class Tensors(Table):
+class TensorsRow(Table):
     """First submission of each exact set of tensors."""
 
     __tablename__ = "tensors"
@@ -141,7 +141,7 @@ class Tensors(Table):
     commit_block: Mapped[int]
 
 
-class SampleRow(Table):
+class CompletionRow(Table):
     """A scored completion, written once and shared by all duels that need it."""
 
     __tablename__ = "samples"
@@ -151,7 +151,7 @@ class SampleRow(Table):
     body: Mapped[dict[str, Any]]
 
 
-class DuelRecord(Table):
+class DuelRow(Table):
     """One challenger against one champion."""
 
     __tablename__ = "duels"
@@ -173,7 +173,7 @@ class DuelRecord(Table):
     )
 
 
-class DuelRowRecord(Table):
+class DuelPromptRow(Table):
     """One prompt of a duel; rows of a duel are a gapless prefix of its draws."""
 
     __tablename__ = "duel_rows"
@@ -196,7 +196,7 @@ class DuelRowRecord(Table):
     __table_args__ = (CheckConstraint("d >= -1 and d <= 1", name="range"),)
 
 
-class Reign(Table):
+class ReignRow(Table):
     """Who was champion from which round; one open reign at a time, without gaps."""
 
     __tablename__ = "reigns"
@@ -209,7 +209,7 @@ class Reign(Table):
     to_round: Mapped[int | None]
 
 
-class Record(Table):
+class RecordRow(Table):
     """A won duel that was crowned: the only source of money."""
 
     __tablename__ = "records"
@@ -233,7 +233,7 @@ class StatementRow(Table):
     signature: Mapped[str]
 
 
-class WeightSet(Table):
+class WeightSetRow(Table):
     """Outbox of weight vectors: at most one is planned or submitted at a time."""
 
     __tablename__ = "weight_sets"
@@ -251,7 +251,7 @@ class WeightSet(Table):
     __table_args__ = (CheckConstraint("state in ('planned','submitted','confirmed','failed')", name="state"),)
 
 
-class Event(Table):
+class EventRow(Table):
     """Append-only feed of what happened."""
 
     __tablename__ = "events"

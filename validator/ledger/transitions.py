@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from shared.errors import AgonError
-from validator.ledger.tables import Event, Meta, Submission
+from validator.ledger.tables import EventRow, MetaRow, SubmissionRow
 
 MOVES: dict[str, frozenset[str]] = {
     "waiting": frozenset({"slotted", "expired"}),
@@ -28,7 +28,7 @@ MOVES: dict[str, frozenset[str]] = {
 FINAL = frozenset(state for state, after in MOVES.items() if not after)
 
 
-def move(session: Session, submission: Submission, state: str, **event: Any) -> None:
+def move(session: Session, submission: SubmissionRow, state: str, **event: Any) -> None:
     """Put `submission` into `state` and tell the feed. Raises AgonError `ledger_conflict` off the table."""
     if state not in MOVES[submission.state]:
         raise AgonError("ledger_conflict", f"a submission cannot go from {submission.state} to {state}")
@@ -36,7 +36,7 @@ def move(session: Session, submission: Submission, state: str, **event: Any) -> 
     tell(session, f"submission.{state}", hotkey=submission.hotkey, digest=submission.digest, **event)
 
 
-def forgive(submission: Submission) -> None:
+def forgive(submission: SubmissionRow) -> None:
     """Forget the faults on the way, now that a step succeeded: they count in a row, and are no outcome."""
     submission.attempts, submission.next_try_block = 0, 0
     submission.code = submission.message = submission.fault = None
@@ -44,10 +44,10 @@ def forgive(submission: Submission) -> None:
 
 def tell(session: Session, kind: str, **body: Any) -> None:
     """Append one event to the feed, stamped with the head of the loop."""
-    session.add(Event(kind=kind, body=body, created_block=head_of(session)))
+    session.add(EventRow(kind=kind, body=body, created_block=head_of(session)))
 
 
 def head_of(session: Session) -> int:
     """Newest finalised block that the loop has seen."""
-    meta = session.get(Meta, 1)
+    meta = session.get(MetaRow, 1)
     return 0 if meta is None else meta.head

@@ -15,7 +15,7 @@ from shared.errors import Rejection
 from shared.settings import Settings
 
 if TYPE_CHECKING:
-    from shared.checkpoints.stores.s3 import Writing
+    from shared.checkpoints.stores.s3.store import Writing
 
 __all__ = ["FileStore", "NotServed", "NotServedCode", "Store", "open_store"]
 
@@ -34,12 +34,12 @@ def open_store(locator: Locator, settings: Settings) -> Store:
     from shared.checkpoints.stores.web import Web
 
     if locator.scheme == "hf":
-        from shared.checkpoints.stores.hf import HfStore
+        from shared.checkpoints.stores.hub.store import HfStore
 
         web = Web(private=settings.allows_file_locators, trusted=settings.hf_endpoint)
         token = settings.hf_token.get_secret_value() if settings.hf_token else None
         return HfStore(settings.hf_endpoint, locator.name, web=web, token=token)
-    from shared.checkpoints.stores.s3 import S3Store, url_of
+    from shared.checkpoints.stores.s3.store import S3Store, url_of
 
     local = settings.allows_file_locators
     if url_of(locator.name).startswith("http:") and not local:
@@ -51,8 +51,8 @@ def _writing(locator: Locator, settings: Settings) -> Writing | None:
     """How to write there; None without keys."""
     if settings.s3_key_id is None or settings.s3_secret is None:
         return None
-    from shared.checkpoints.stores.bucket import Keys
-    from shared.checkpoints.stores.s3 import Writing, url_of
+    from shared.checkpoints.stores.s3.bucket import Keys
+    from shared.checkpoints.stores.s3.store import Writing, url_of
 
     session = settings.s3_session
     keys = Keys(

@@ -18,7 +18,7 @@ from shared.checkpoints.manifest import write_manifest
 from shared.checkpoints.stores.source import changed, open_source
 from shared.checkpoints.stores.store import NotServed
 from shared.errors import AgonError, Rejection, TransientError
-from shared.models.manifest import MANIFEST_NAME, Manifest, ManifestFile
+from shared.protocol.manifest import MANIFEST_NAME, Manifest, ManifestFile
 
 NOT_SERVED = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EINVAL}

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from shared.checkpoints.files import open_regular
 from shared.errors import AgonError
-from shared.models.manifest import ManifestFile
+from shared.protocol.manifest import ManifestFile
 
 
 def open_source(source: Path, file: ManifestFile) -> BinaryIO:

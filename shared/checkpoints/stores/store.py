@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from shared.errors import TransientError
-from shared.models.manifest import Manifest
+from shared.protocol.manifest import Manifest
 
 NotServedCode = Literal["withheld", "commitment_mismatch"]
 
