@@ -7,8 +7,6 @@ The table below is the only list of codes; the docs and the exit codes are made 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -207,14 +205,3 @@ class Rejection(AgonError):
 
 class TransientError(AgonError):
     """A fault of the world that may pass: retried with back-off, never counted against a miner."""
-
-
-@contextmanager
-def boundary(code: str, doing: str, *foreign: type[BaseException]) -> Iterator[None]:
-    """Turn the named foreign exceptions into a `TransientError` with `code`; ours pass unchanged."""
-    try:
-        yield
-    except AgonError:
-        raise
-    except foreign as error:
-        raise TransientError(code, f"{doing}: {type(error).__name__}: {error}") from error

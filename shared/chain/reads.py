@@ -114,14 +114,6 @@ class ChainReads:
         """Coldkey of the subnet's owner."""
         return Coldkey(str(await self._query("SubnetOwner", netuid)))
 
-    async def owner_uid(self, netuid: Netuid) -> Uid:
-        """Uid that the unearned share of weights goes to. Raises AgonError `not_registered`."""
-        hotkey = await self.owner_hotkey(netuid)
-        uid = await self.uid_of(netuid, hotkey)
-        if uid is None:
-            raise AgonError("not_registered", f"owner hotkey {hotkey} has no uid on subnet {netuid}")
-        return uid
-
     # Commitments ----------------------------------------------------------------
 
     async def commitments_at(self, netuid: Netuid, block: int) -> list[CommitmentRecord]:
@@ -149,18 +141,9 @@ class ChainReads:
         blocks = await self._query("LastUpdate", netuid) or []
         return BlockNumber(int(blocks[uid]) if uid < len(blocks) else 0)
 
-    async def has_pending_weights(self, netuid: Netuid, hotkey: Hotkey) -> bool:
-        """Whether a timelocked commit of weights by this hotkey waits for its reveal."""
-        rows = await self._map("TimelockedWeightCommits", netuid)
-        return any(str(commit[0]) == hotkey for _, commits in rows for commit in commits)
-
     async def commit_reveal_enabled(self, netuid: Netuid) -> bool:
         """Whether the subnet takes weights sealed only."""
         return bool(await self._query("CommitRevealWeightsEnabled", netuid))
-
-    async def can_set_weights(self, netuid: Netuid) -> bool:
-        """Whether the SDK can set weights here: its checks read an item that older runtimes lack."""
-        return await self._has_item("SubnetEpochConsensus", netuid)
 
     async def weights_rate_limit(self, netuid: Netuid) -> int:
         """Blocks that must pass between two sets of weights."""

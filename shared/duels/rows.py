@@ -68,15 +68,7 @@ def evidence_row(prompt: Prompt, position: int, challenger: Side, champion: Side
 
 def statistic(row: EvidenceRow, d_fresh: float | None) -> Row:
     """What of a row decides; `d_fresh` is its `fresh_difference`."""
-    return Row(
-        slice=row.slice,
-        d=row.d,
-        d_fresh=d_fresh,
-        extra_tokens=row.extra_tokens,
-        kl=row.kl,
-        identical=row.identical,
-        s_champion=row.s_champion,
-    )
+    return Row.of(row, d_fresh=d_fresh)
 
 
 def freshest_judge(rules: Competition, number: RoundNumber) -> JudgeName | None:

@@ -14,7 +14,7 @@ from shared.protocol.verdict import Verdict
 from shared.protocol.wire import DigestField, Wire
 from shared.types import Hotkey, RoundNumber
 
-SlotOutcome = Literal["won", "lost", "unproven", "rejected", "withheld", "carried", "parked", "superseded"]
+SlotOutcome = Literal["won", "lost", "unproven", "rejected", "withheld", "carried", "parked"]
 
 
 class SlotReport(Wire):
@@ -48,7 +48,8 @@ class StatementBody(Wire):
     close_block: int
     close_hash: str
     seed: DigestField | None
-    source: Literal["snapshot", "archive", "adopted", "partial", "unread"]
+    source: Literal["snapshot"]
+    """How the round was read: pinned at its close."""
     champion: DigestField
     """Manifest digest of the champion that the round's duels were against."""
     slots: tuple[SlotReport, ...]

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +40,12 @@ class Row:
     """Whether both sides answered with the same tokens on the seeds that both used."""
     s_champion: float
     """Mean score of the champion, in [0, 1]."""
+
+    @classmethod
+    def of(cls, source: Any, **known: Any) -> Row:
+        """The row of anything that has its numbers as attributes; `known` ones are taken from the caller."""
+        names = (item.name for item in fields(cls))
+        return cls(**{name: known[name] if name in known else getattr(source, name) for name in names})
 
     def __post_init__(self) -> None:
         fresh = 0.0 if self.d_fresh is None else self.d_fresh

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from shared.duels.rows import CompletionKey
+from shared.duels.rows import CompletionKey, statistic
 from shared.errors import AgonError
+from shared.judging.proxy_gap import Gap
 from shared.protocol.competition import Competition
 from shared.protocol.evidence import EvidenceRow, ScoredCompletion
 from shared.protocol.merkle import leaf_hash
@@ -25,6 +26,9 @@ from shared.stats.eprocess import alpha_share
 from shared.types import Digest, RoundNumber
 from validator.ledger.tables import CompletionRow, DuelPromptRow, DuelRow, ReignRow, RoundRow, SubmissionRow
 from validator.ledger.transitions import forgive, head_of, move, tell
+
+SHOWN_DIGITS = 2
+"""Of a proxy gap. Finer, and a row more or less would show its scores."""
 
 
 @dataclass(frozen=True)
@@ -213,18 +217,12 @@ def take_rows(session: Session, duel: str, rows: Sequence[NewRow], log_wealth: f
                 position=row.position,
                 round=number,
                 prompt=row.prompt,
-                slice=row.slice,
                 challenger_seeds=list(row.challenger_seeds),
                 champion_seeds=list(row.champion_seeds),
                 s_challenger=row.s_challenger,
-                s_champion=row.s_champion,
-                d=row.d,
-                d_fresh=item.d_fresh,
-                extra_tokens=row.extra_tokens,
-                kl=row.kl,
-                identical=row.identical,
                 leaf=leaf_hash(canonical_json(row)),
                 created_block=head_of(session),
+                **asdict(statistic(row, item.d_fresh)),
             )
         )
 
@@ -270,8 +268,8 @@ def carry(session: Session, duel_id: str) -> None:
     tell(session, "duel.carried", duel=duel_id, hotkey=duel.hotkey)
 
 
-def close_duel(session: Session, duel_id: str, verdict: Verdict) -> None:
-    """Close a duel with its verdict; its submission ends when the round is settled."""
+def close_duel(session: Session, duel_id: str, verdict: Verdict, gap: Gap | None = None) -> None:
+    """Close a duel with its verdict and proxy gap; its submission ends when the round is settled."""
     duel = session.get_one(DuelRow, duel_id)
     if duel.state != "open":
         raise AgonError("ledger_conflict", f"duel {duel_id} is {duel.state}, not open")
@@ -285,4 +283,20 @@ def close_duel(session: Session, duel_id: str, verdict: Verdict) -> None:
         reason=verdict.reason,
         prompts=verdict.prompts,
         gain=verdict.gain,
+    )
+    if gap is not None:
+        _note_gap(session, duel, gap)
+
+
+def _note_gap(session: Session, duel: DuelRow, gap: Gap) -> None:
+    tell(
+        session,
+        "verdict.gap",
+        duel=duel.id,
+        hotkey=duel.hotkey,
+        proxy_rise=round(gap.proxy, SHOWN_DIGITS),
+        held_out_rise=round(gap.held_out, SHOWN_DIGITS),
+        gap=round(gap.gap, SHOWN_DIGITS),
+        gap_lower=round(gap.lower, SHOWN_DIGITS),
+        alarm=gap.alarm,
     )

@@ -32,8 +32,6 @@ from validator.ledger.transitions import head_of, move, tell
 
 FIRST = RoundNumber(0)
 
-Source = Literal["snapshot", "archive", "adopted", "partial", "unread"]
-
 
 @dataclass(frozen=True)
 class Close:
@@ -45,7 +43,8 @@ class Close:
     next_hash: str
     """Hash of the block after the close."""
     seed: DigestField
-    source: Source
+    source: Literal["snapshot"] = "snapshot"
+    """How it was read: pinned at the close."""
 
 
 @dataclass(frozen=True)

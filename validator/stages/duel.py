@@ -19,14 +19,14 @@ from shared.protocol.prompt import Prompt
 from shared.protocol.verdict import Verdict
 from shared.stats.duel import Carry, More, Terms, decide, look_at
 from shared.stats.rows import Batch, Row
-from shared.types import Digest, RoundNumber, SliceName
+from shared.types import Digest, RoundNumber
 from validator.context import ValidatorContext
 from validator.ledger import duels, rounds, submissions
 from validator.ledger.duels import NewRow
 from validator.ledger.tables import DuelPromptRow, DuelRow, RoundRow
 from validator.stages.draw import draw_of
 from validator.stages.fetch import fetch, restore
-from validator.stages.gap import close_duel, watch
+from validator.stages.gap import measure_duel_gap
 
 log = structlog.get_logger()
 
@@ -114,7 +114,7 @@ async def _look(context: ValidatorContext, duel: DuelRow) -> None:
     played = _batches_by_round(terms, stored, duel.round)
     outcome = decide(terms, played)
     if isinstance(outcome, Verdict):
-        await context.ledger.do(close_duel, duel.id, outcome, await watch(context, duel))
+        await context.ledger.do(duels.close_duel, duel.id, outcome, await measure_duel_gap(context, duel))
         log.info("verdict", duel=duel.id, outcome=outcome.outcome, reason=outcome.reason)
     elif isinstance(outcome, Carry):
         await context.ledger.do(duels.carry, duel.id)
@@ -129,19 +129,7 @@ async def _look(context: ValidatorContext, duel: DuelRow) -> None:
 def _batches_by_round(terms: Terms, stored: Sequence[DuelPromptRow], current: int) -> list[tuple[Batch, ...]]:
     """The duel's rows as batches, one tuple per round that it has taken prompts from."""
     numbers = sorted({row.round for row in stored} | {current})
-    return [Batch.split(terms.plan, [_statistic(row) for row in stored if row.round == n]) for n in numbers]
-
-
-def _statistic(row: DuelPromptRow) -> Row:
-    return Row(
-        slice=SliceName(row.slice),
-        d=row.d,
-        d_fresh=row.d_fresh,
-        extra_tokens=row.extra_tokens,
-        kl=row.kl,
-        identical=row.identical,
-        s_champion=row.s_champion,
-    )
+    return [Batch.split(terms.plan, [Row.of(row) for row in stored if row.round == n]) for n in numbers]
 
 
 async def _answer(

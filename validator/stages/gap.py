@@ -1,7 +1,7 @@
-"""Watching: how far a challenger pleases the public proxy judge beyond the held-out ones.
+"""The proxy gap: how far a challenger pleases the public proxy judge beyond the held-out ones.
 
-Scoring calls it when a duel ends; the gap goes into the feed beside the verdict and is sealed like it. It
-decides nothing, and a proxy that fails holds nothing up.
+The duel stage asks for it when a duel ends; the gap goes into the feed beside the verdict and is sealed
+like it. It decides nothing, and a proxy that fails holds nothing up.
 """
 
 from __future__ import annotations
@@ -18,25 +18,21 @@ from shared.errors import AgonError
 from shared.judging.judge import Judges
 from shared.judging.proxy_gap import Gap, measure_gap, rises
 from shared.protocol.evidence import EvidenceRow, ScoredCompletion
-from shared.protocol.verdict import Verdict
 from shared.sandbox.client import JudgeChild
 from shared.types import JudgeName, PromptId, SliceName
 from validator.context import ValidatorContext
 from validator.ledger import duels
 from validator.ledger.tables import DuelRow
-from validator.ledger.transitions import tell
 
 log = structlog.get_logger()
 
 PROXY = JudgeName("proxy")
-WATCHED_ROWS = 64
+GAP_ROWS = 64
 """Judged rows that the gap is measured on, the newest of the duel."""
 PROXY_TIMEOUT_S = 600.0
-SHOWN_DIGITS = 2
-"""Finer, and a row more or less would tell its scores."""
 
 
-async def watch(context: ValidatorContext, duel: DuelRow) -> Gap | None:
+async def measure_duel_gap(context: ValidatorContext, duel: DuelRow) -> Gap | None:
     """The gap of a duel that is about to end; none without a proxy or without enough judged rows."""
     proxy = context.bundle.public / PROXY
     if not proxy.is_dir():
@@ -51,7 +47,7 @@ async def watch(context: ValidatorContext, duel: DuelRow) -> Gap | None:
         # opened for one duel: a second judge in memory all the time would cost more than its start
         proxy_child = JudgeChild({PROXY: proxy}, log=logs / "proxy.log", timeout_s=PROXY_TIMEOUT_S)
         with closing(proxy_child) as child:
-            gap = await asyncio.to_thread(gap_of, rows, texts, child)
+            gap = await asyncio.to_thread(gap_over, rows, texts, child)
     except AgonError as error:
         log.warning("gap not measured", duel=duel.id, code=error.code, error=error.message)
         return None
@@ -63,12 +59,12 @@ async def watch(context: ValidatorContext, duel: DuelRow) -> Gap | None:
 
 
 def newest_rows(session: Session, duel: DuelRow, slices: Collection[SliceName]) -> list[EvidenceRow]:
-    """The newest rows of these slices, at most `WATCHED_ROWS`."""
+    """The newest rows of these slices, at most `GAP_ROWS`."""
     rows = [row for row in duels.rows_of(session, duel.id) if row.slice in slices]
-    return duels.evidence_of(session, duel, rows[-WATCHED_ROWS:])
+    return duels.evidence_of(session, duel, rows[-GAP_ROWS:])
 
 
-def gap_of(rows: Sequence[EvidenceRow], texts: Mapping[PromptId, str], judges: Judges) -> Gap:
+def gap_over(rows: Sequence[EvidenceRow], texts: Mapping[PromptId, str], judges: Judges) -> Gap:
     """The gap over judged rows, the proxy's rewards made anew. Raises AgonError as the judge does."""
     sides = [[row.challenger for row in rows], [row.champion for row in rows]]
     pairs = [
@@ -81,23 +77,6 @@ def gap_of(rows: Sequence[EvidenceRow], texts: Mapping[PromptId, str], judges: J
     ours, theirs = ([[next(rewards) for _ in samples] for samples in side] for side in sides)
     held_out = rises(*([[_ensemble(sample) for sample in samples] for samples in side] for side in sides))
     return measure_gap(rises(ours, theirs), held_out)
-
-
-def close_duel(session: Session, duel_id: str, verdict: Verdict, gap: Gap | None) -> None:
-    """Close a duel with its verdict, and tell the gap with it."""
-    duels.close_duel(session, duel_id, verdict)
-    if gap is not None:
-        tell(
-            session,
-            "verdict.gap",
-            duel=duel_id,
-            hotkey=session.get_one(DuelRow, duel_id).hotkey,
-            proxy_rise=round(gap.proxy, SHOWN_DIGITS),
-            held_out_rise=round(gap.held_out, SHOWN_DIGITS),
-            gap=round(gap.gap, SHOWN_DIGITS),
-            gap_lower=round(gap.lower, SHOWN_DIGITS),
-            alarm=gap.alarm,
-        )
 
 
 def _ensemble(sample: ScoredCompletion) -> float:

@@ -70,7 +70,6 @@ async def _read_close(context: ValidatorContext, number: RoundNumber, block: int
         hash=close_hash,
         next_hash=next_hash,
         seed=round_seed(context.rules.digest, next_hash),
-        source="snapshot",
     )
 
 

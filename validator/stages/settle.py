@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import structlog
-from pydantic import TypeAdapter
 from sqlalchemy.orm import Session
 
 from shared.protocol.merkle import merkle_root, root_of_leaves
@@ -20,13 +19,10 @@ from shared.signing import sign
 from shared.types import Digest, Hotkey, RoundNumber
 from validator.context import ValidatorContext
 from validator.ledger import duels, rounds, settlements
-from validator.ledger.rounds import Source
 from validator.ledger.settlements import Crown
 from validator.ledger.tables import RoundRow, SubmissionRow
 
 log = structlog.get_logger()
-
-SOURCE: TypeAdapter[Source] = TypeAdapter(Source)
 
 OUTCOME_OF_STATE: dict[str, SlotOutcome] = {
     "rejected": "rejected",
@@ -127,7 +123,7 @@ async def _account(
         close_block=row.close_block,
         close_hash=row.close_hash,
         seed=Digest(row.seed),
-        source=SOURCE.validate_python(row.source),
+        source="snapshot",
         champion=champion,
         slots=reports,
         crowned=crown.hotkey if crown else None,

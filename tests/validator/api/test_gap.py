@@ -11,7 +11,7 @@ from shared.protocol.evidence import Completion, EvidenceRow, ScoredCompletion
 from shared.types import JudgeName, PromptId, SliceName
 from validator.api.views import view_event
 from validator.ledger.tables import EventRow
-from validator.stages.gap import PROXY, gap_of
+from validator.stages.gap import PROXY, gap_over
 
 MODEL = "sha256:" + "0a" * 32
 GAP = {"proxy_rise": 1.5, "held_out_rise": -0.25, "gap": 1.75, "gap_lower": 1.25, "alarm": True}
@@ -52,8 +52,8 @@ def test_every_sample_is_measured_on_its_own_side():
     texts = {PromptId("p0"): "Why?", PromptId("p1"): "How?"}
     proxy = rises([[6.0], [4.0]], [[1.0, 3.0], [2.0, 2.0]])
     held_out = rises([[0.5], [1.0]], [[1.0, 2.0], [0.0, 1.0]])
-    assert gap_of(rows, texts, LongerIsBetter()) == measure_gap(proxy, held_out)
-    assert gap_of(rows, texts, LongerIsBetter()).gap > 0
+    assert gap_over(rows, texts, LongerIsBetter()) == measure_gap(proxy, held_out)
+    assert gap_over(rows, texts, LongerIsBetter()).gap > 0
 
 
 def event(kind: str) -> EventRow:
