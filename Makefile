@@ -28,7 +28,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@rm -f $(VENV)/.agon-* && touch $@
 
 test: setup  ## the whole suite but its slow part, the TINY demo included
-	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow" --durations=25
 
 test-slow: setup  ## minutes long: many seeds, kills and real models
 	$(BIN)/python -m pytest -n 1 -m slow

@@ -1,4 +1,4 @@
-"""Prints demo runs side by side, from their summaries: what the README records.
+"""Prints demo runs side by side, from their summaries: what `docs/results/demo.md` records.
 
 `python benchmarks/demo_record.py SUMMARY.json ...`; each `make demo` writes its own to
 `.agon/demo/summary.json`.

@@ -1,4 +1,4 @@
-"""Writes what benchmarks print into the pages in docs/, between their markers.
+"""Writes what benchmarks print into the pages below docs/, between their markers.
 
 `python benchmarks/report.py [NAME ...]` runs the named benchmarks, or all that a page has a marker for,
 with the arguments of the marker. Nothing else in a page is touched.
@@ -41,7 +41,7 @@ def replaced(page: str, command: str, tables: str) -> str:
 def main() -> None:
     """Run the benchmarks and rewrite their page after each."""
     wanted = set(sys.argv[1:])
-    for page in sorted(PAGES.glob("*.md")):
+    for page in sorted(PAGES.rglob("*.md")):
         for found in REGION.finditer(page.read_text(encoding="utf-8")):
             if not wanted or Path(found["command"].split()[0]).stem in wanted:
                 _rewrite(page, found["command"])

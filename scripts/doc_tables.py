@@ -1,7 +1,7 @@
-"""The tables in the docs that are made from code: settings and error codes.
+"""What is made from code for readers: tables of settings and error codes, and `agon.toml.example`.
 
-`python scripts/doc_tables.py` writes them between their markers in `docs/`; a test renders them again and
-compares. Nothing else in a page is touched.
+`python scripts/doc_tables.py` writes the tables between their markers below `docs/`; a test renders all again
+and compares. Nothing else in a page is touched.
 """
 
 from __future__ import annotations
@@ -15,6 +15,26 @@ from shared.protocol.api import Provable
 from shared.settings import Settings
 
 DOCS = Path(__file__).parents[1] / "docs"
+EXAMPLE = Path(__file__).parents[1] / "agon.toml.example"
+LAUNCHER = frozenset({"rank", "world_size"})
+"""Settings that `accelerate launch` sets, and nobody by hand."""
+EXAMPLES = {
+    "network": '"test"',
+    "netuid": "1",
+    "hf_token": '"hf_..."',
+    "s3_key_id": '"..."',
+    "s3_secret": '"..."',
+    "s3_session": '"..."',
+    "s3_endpoint": '"https://s3.example.com"',
+    "s3_bucket": '"models"',
+    "s3_staging": '"models-private"',
+    "ledger": '"postgresql+psycopg://agon@localhost/agon"',
+    "bundle": '"bundle"',
+    "archive": '"wss://archive.example.com:443"',
+    "api": '"http://127.0.0.1:8091"',
+    "judge_key": '"..."',
+}
+"""What a setting without a default may look like."""
 REGION = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -26,6 +46,29 @@ def settings_table() -> str:
         default = "" if empty else f"`{field.default}`"
         rows.append((f"`{name}`", f"`{field.alias}`", default, field.description or ""))
     return _table(("key in agon.toml", "variable", "default", "meaning"), rows)
+
+
+def settings_example() -> str:
+    """`agon.toml.example`: every setting as a comment, with its meaning, its variable and its default."""
+    lines = [
+        "# Settings of agon-miner and agon-validator: copy to agon.toml, uncomment what you set.",
+        "# A flag wins over the environment, the environment over this file, this file over the default.",
+        "# `agon-miner config show` and `agon-validator config show` print each value with its source.",
+    ]
+    for name, field in Settings.model_fields.items():
+        if name in LAUNCHER:
+            continue
+        secret = " Keep it out of files that others read." if "SecretStr" in str(field.annotation) else ""
+        value = _example(name, field.default)
+        lines += ["", f"# {field.description}{secret}", f"# Variable: {field.alias}", f"# {name} = {value}"]
+    return "\n".join(lines) + "\n"
+
+
+def _example(name: str, default: object) -> str:
+    """The default in TOML, or an example where there is none."""
+    if isinstance(default, int):
+        return str(default)
+    return EXAMPLES.get(name) or f'"{default}"'
 
 
 def miner_codes() -> str:
@@ -85,5 +128,6 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 if __name__ == "__main__":
-    for path in sorted(DOCS.glob("*.md")):
+    EXAMPLE.write_text(settings_example(), encoding="utf-8")
+    for path in sorted(DOCS.rglob("*.md")):
         path.write_text(render(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,6 +1,6 @@
 """What the command lines of miner and validator have in common: options, output, errors, exit codes.
 
-Both `cli.py` files build their commands from it. stdout carries data (text, or one JSON document with
+Every `cli` module builds its commands from it. stdout carries data (text, or one JSON document with
 `--json`), stderr carries talk. It decides nothing and imports nothing heavy, so `--help` stays quick.
 """
 
@@ -69,6 +69,7 @@ SETTING_OPTIONS: Mapping[str, Any] = {
     "ledger": Annotated[
         str | None, typer.Option("--ledger", help="SQLAlchemy URL of the ledger. [env: AGON_LEDGER]")
     ],
+    "api": Annotated[str | None, typer.Option("--api", help="Address of a validator's API. [env: AGON_API]")],
     "api_host": Annotated[
         str | None, typer.Option("--host", help="Address to listen on. [env: AGON_API_HOST]")
     ],
@@ -82,7 +83,7 @@ YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before 
 
 
 def make_app(name: str, help: str) -> typer.Typer:
-    """A command group with the house's manners: `-h`, help without arguments, no locals in tracebacks.
+    """A command group with the manners of all: `-h`, help without arguments, no locals in tracebacks.
 
     A command of its own, as its name tells, also knows `--version`.
     """

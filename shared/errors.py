@@ -104,21 +104,21 @@ CODES: dict[str, CodeInfo] = {
     # admission of checkpoints
     "manifest_invalid": CodeInfo(Fault.MINER, "make the manifest with `agon-miner package`"),
     "file_forbidden": CodeInfo(
-        Fault.MINER, "only safetensors weights and plain model metadata are accepted; never pickle"
+        Fault.MINER, "only safetensors files and plain model metadata are accepted; never pickle"
     ),
     "too_large": CodeInfo(Fault.MINER, "stay inside the competition's limits on bytes and files"),
     "digest_mismatch": CodeInfo(Fault.MINER, "run `agon-miner check` and publish the packaged files again"),
-    "header_invalid": CodeInfo(Fault.MINER, "save the weights again with safetensors"),
+    "header_invalid": CodeInfo(Fault.MINER, "save the tensors again with safetensors"),
     "architecture_mismatch": CodeInfo(
         Fault.MINER, "start from the competition's base model and keep its tensor names and shapes"
     ),
-    "dtype_forbidden": CodeInfo(Fault.MINER, "save the weights in a dtype that the competition allows"),
+    "dtype_forbidden": CodeInfo(Fault.MINER, "save the tensors in a dtype that the competition allows"),
     "config_forbidden": CodeInfo(Fault.MINER, "drop custom code and quantisation from config.json"),
     "non_finite_weights": CodeInfo(
         Fault.MINER, "train again from the last good checkpoint: a tensor holds NaN or infinity"
     ),
     "norm_out_of_bounds": CodeInfo(Fault.MINER, "keep every tensor inside the competition's norm bounds"),
-    "duplicate": CodeInfo(Fault.MINER, "submit weights of your own: these tensors were committed earlier"),
+    "duplicate": CodeInfo(Fault.MINER, "submit tensors of your own: these tensors were committed earlier"),
     "non_finite_policy": CodeInfo(
         Fault.MINER, "the policy produced logits that are not finite; check it on long inputs"
     ),

@@ -12,7 +12,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -49,6 +49,9 @@ class Settings(BaseSettings):
         case_sensitive=True,
         env_ignore_empty=True,
     )
+
+    _flags: frozenset[str] = PrivateAttr(default=frozenset())
+    """Settings that were given as flags."""
 
     network: str | None = Field(default=None, alias="BT_NETWORK")
     """embedded, local, test, finney, archive, or a ws:// or wss:// URL."""
@@ -96,10 +99,18 @@ class Settings(BaseSettings):
         default=(), alias="AGON_ARCHIVE"
     )
     """Archive endpoints for reads of pruned state, separated by commas."""
+    api: str | None = Field(default=None, pattern=r"^https?://[^\s?#]+$", alias="AGON_API")
+    """Address of a validator's HTTP API that the miner asks."""
     api_host: str = Field(default="127.0.0.1", min_length=1, alias="AGON_API_HOST")
     """Address that the HTTP API listens on."""
     api_port: int = Field(default=8091, ge=0, le=65535, alias="AGON_API_PORT")
     """Port of the HTTP API; 0 picks a free one."""
+    judge_key: SecretStr | None = Field(default=None, alias="AGON_JUDGE_KEY")
+    """Bearer token of a judge behind a URL, in `agon-miner train rlaif`."""
+    rank: int = Field(default=0, ge=0, alias="RANK")
+    """Number of this process in a training of several; `accelerate launch` sets it."""
+    world_size: int = Field(default=1, ge=1, alias="WORLD_SIZE")
+    """Processes of the training; `accelerate launch` sets it."""
     log_format: Literal["console", "json"] = Field(default="console", alias="AGON_LOG_FORMAT")
     """How log lines are written to stderr."""
 
@@ -136,6 +147,7 @@ class Settings(BaseSettings):
         given = {name: value for name, value in flags.items() if value is not None}
         try:
             settings = cls(**given)
+            settings._flags = frozenset(given)
         except ValidationError as error:
             raise AgonError("settings_invalid", field_errors(error)) from error
         except tomllib.TOMLDecodeError as error:
@@ -143,14 +155,14 @@ class Settings(BaseSettings):
         _check_network(settings.network)
         return settings
 
-    def sources(self, **flags: Any) -> dict[str, Source]:
-        """Where the value of each setting came from, given the flags handed to `load`."""
-        return {name: self._source(name, flags.get(name) is not None) for name in type(self).model_fields}
+    def sources(self) -> dict[str, Source]:
+        """Where the value of each setting came from."""
+        return {name: self._source(name) for name in type(self).model_fields}
 
-    def _source(self, name: str, is_flag: bool) -> Source:
+    def _source(self, name: str) -> Source:
         if name not in self.model_fields_set:
             return "default"
-        if is_flag:
+        if name in self._flags:
             return "flag"
         alias = type(self).model_fields[name].alias
         return "environment" if alias and os.environ.get(alias) else "file"
@@ -168,6 +180,14 @@ class Settings(BaseSettings):
                 "settings_invalid", "no subnet was named", help="pass --netuid or set AGON_NETUID"
             )
         return self.netuid
+
+    def require_api(self) -> str:
+        """The validator's API to ask. Raises AgonError `settings_invalid` when none was named."""
+        if self.api is None:
+            raise AgonError(
+                "settings_invalid", "no validator's API was named", help="pass --api or set AGON_API"
+            )
+        return self.api
 
     def require_bundle(self) -> Path:
         """The bundle's directory. Raises AgonError `settings_invalid` when none was named."""

@@ -1,4 +1,4 @@
-"""The validator's house: everything that the stages of the loop are handed.
+"""The validator's context: everything that the stages of the loop are handed.
 
 `wiring.py` builds it; stages receive it and own nothing. It holds no state that a restart would miss,
 but for the scoring task that is under way.
@@ -32,7 +32,7 @@ class ValidatorContext:
     chain: ChainClient
     ledger: Ledger
     bundle: Bundle
-    bench: Scorer
+    scorer: Scorer
     wallet: Wallet
     """The wallet that signs extrinsics; only its hotkey is used."""
     signer: HotkeySigner

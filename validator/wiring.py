@@ -1,6 +1,6 @@
 """Wiring: the one place where a validator's parts are built and joined.
 
-`open_context` hands out a house that is tied to its chain, its ledger and its published rules, and takes
+`open_context` hands out a context that is tied to its chain, its ledger and its published rules, and takes
 everything down in reverse order. Stages never build anything themselves.
 """
 
@@ -30,7 +30,7 @@ from validator.ledger.database import World, open_ledger
 
 @asynccontextmanager
 async def open_context(settings: Settings) -> AsyncIterator[ValidatorContext]:
-    """A house for `settings`: chain, ledger, bundle, children and wallet, all checked against each other."""
+    """A context for `settings`: chain, ledger, bundle, children, wallet, checked against each other."""
     netuid = settings.require_netuid()
     wallet = open_wallet(settings)
     bundle = load_bundle(settings.require_bundle())
@@ -50,13 +50,16 @@ async def _open_parts(
     async with connect(settings, patient=True) as chain:
         world = World(await chain.genesis_hash(), netuid, hotkey_of(wallet))
         await require_published(chain, netuid, bundle.rules.digest, settings)
-        with closing(open_ledger(settings.ledger_url, world)) as ledger, _bench(settings, bundle) as bench:
+        with (
+            closing(open_ledger(settings.ledger_url, world)) as ledger,
+            _open_scorer(settings, bundle) as scorer,
+        ):
             await ledger.do(rounds.enter_competition, bundle.rules, bundle.rules.base.digest)
             yield ValidatorContext(
                 chain=chain,
                 ledger=ledger,
                 bundle=bundle,
-                bench=bench,
+                scorer=scorer,
                 wallet=wallet,
                 signer=wallet.hotkey,
                 hotkey=hotkey_of(wallet),
@@ -80,8 +83,8 @@ async def require_published(
 
 
 @contextmanager
-def _bench(settings: Settings, bundle: Bundle) -> Iterator[Scorer]:
-    """The bench and its two children, which end with it."""
+def _open_scorer(settings: Settings, bundle: Bundle) -> Iterator[Scorer]:
+    """The scorer and its two children, which end with it."""
     logs = settings.state / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     rules = bundle.rules

@@ -174,7 +174,7 @@ class ArenaScorer:
 
     def __init__(self, bundle: Bundle) -> None:
         self._models = {name: RewardModel(path) for name, path in bundle.judges.items()}
-        self._bench = Scorer(bundle.rules, bundle.references, self, self)
+        self._scorer = Scorer(bundle.rules, bundle.references, self, self)
 
     def complete(self, checkpoint: Path, jobs: Sequence[CompletionJob]) -> list[Completion]:
         """Nothing is ever sampled through this bench. Raises NotImplementedError."""
@@ -186,4 +186,4 @@ class ArenaScorer:
 
     def score(self, prompts: Sequence[Prompt], completions: Sequence[Completion]) -> list[ScoredCompletion]:
         """Scored samples, every term included."""
-        return self._bench.score(prompts, completions)
+        return self._scorer.score(prompts, completions)

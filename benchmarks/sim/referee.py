@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from miner.dry_run.opponent import Conditions
-from miner.dry_run.score import weights_digest
+from miner.dry_run.score import tensors_digest
 from shared.checkpoints.bundle import Bundle
 from shared.duels.draw import draw
 from shared.duels.rows import CompletionKey, Side, evidence_row, fresh_difference, seeds_of, statistic
@@ -51,9 +51,9 @@ class Measured:
 class Referee:
     """Plays duels of one checkpoint after another against the base."""
 
-    def __init__(self, bundle: Bundle, bench: Scorer) -> None:
+    def __init__(self, bundle: Bundle, scorer: Scorer) -> None:
         self._bundle = bundle
-        self._bench = bench
+        self._scorer = scorer
         self._samples: dict[CompletionKey, ScoredCompletion] = {}
         self._digests: dict[Path, Digest] = {}
         self._plan = Terms.of(bundle.rules, bundle.rules.duel.alpha).plan
@@ -87,14 +87,14 @@ class Referee:
         slices = {name: float(means.mean()) for name, means in slice_means(d, self._plan).items()}
         return Measured(mean, error, slices, float(np.mean([row.kl for row in rows])))
 
-    def _digest_of(self, weights: Path) -> Digest:
-        if weights not in self._digests:
-            self._digests[weights] = weights_digest(weights)
-        return self._digests[weights]
+    def _digest_of(self, checkpoint: Path) -> Digest:
+        if checkpoint not in self._digests:
+            self._digests[checkpoint] = tensors_digest(checkpoint)
+        return self._digests[checkpoint]
 
     def _draw(self, root: Digest, batches: int) -> tuple[tuple[Prompt, ...], ...]:
-        weights = {part.name: part.per_batch for part in self._bundle.rules.slices}
-        return draw(self._bundle.pools, weights, root, (), batches)
+        per_batch = {part.name: part.per_batch for part in self._bundle.rules.slices}
+        return draw(self._bundle.pools, per_batch, root, (), batches)
 
     def _batches(self, rows: Sequence[EvidenceRow]) -> tuple[Batch, ...]:
         rules = self._bundle.rules
@@ -115,7 +115,7 @@ class Referee:
                 keys = [(model, prompt, value) for prompt in every for value in own[prompt]]
                 missing = [key for key in keys if key not in self._samples]
                 jobs = [Job(every[prompt], value) for _, prompt, value in missing]
-                self._samples |= dict(zip(missing, self._bench.evaluate(weights, jobs), strict=True))
+                self._samples |= dict(zip(missing, self._scorer.evaluate(weights, jobs), strict=True))
             sides.append(Side(model, own, self._samples))
         return [evidence_row(prompt, index, *sides) for index, prompt in enumerate(prompts)]
 

@@ -17,6 +17,7 @@ from miner.cli.run import run
 from miner.cli.score import score
 from miner.cli.status import status
 from miner.cli.train import FREE_FLAGS, train
+from shared.config import add_config
 from shared.console import (
     WHO,
     ExitCode,
@@ -34,6 +35,7 @@ from shared.errors import Rejection
 from shared.settings import Settings
 
 app = make_app("agon-miner", "Package, check and submit policies to an Agon competition.")
+add_config(app)
 
 SourceArgument = Annotated[Path, typer.Argument(help="Directory of the checkpoint.", show_default=False)]
 
@@ -176,7 +178,7 @@ def check(settings: Settings, source: SourceArgument, as_json: JsonOption = Fals
 
 @app.command()
 @command
-@with_settings(*WHO, "state", "bundle")
+@with_settings(*WHO, "state", "bundle", "api")
 async def submit(
     settings: Settings,
     source: Annotated[Path | None, typer.Argument(help="Packaged checkpoint.", show_default=False)] = None,
@@ -190,10 +192,6 @@ async def submit(
     no_wait: Annotated[
         bool, typer.Option("--no-wait", help="Leave instead of waiting for the close or the slot.")
     ] = False,
-    api: Annotated[
-        str | None,
-        typer.Option("--api", help="Validator to ask for the slot before publishing.", envvar="AGON_API"),
-    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be done; write nothing.")
     ] = False,
@@ -203,7 +201,7 @@ async def submit(
     from miner.submit.request import SubmitRequest, run_submit
 
     request = SubmitRequest(
-        source, locator, resume=resume, replace=replace, wait=not no_wait, dry_run=dry_run, api=api
+        source, locator, resume=resume, replace=replace, wait=not no_wait, dry_run=dry_run, api=settings.api
     )
     receipt = await run_submit(settings, request, talk=say)
     if receipt.findings:

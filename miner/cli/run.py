@@ -1,6 +1,6 @@
 """The command `agon-miner run`: its options, and the clean end on SIGTERM.
 
-`cli.py` registers it. It decides nothing: `miner/run` holds the loop, its journal and its purse.
+`main.py` registers it. It decides nothing: `miner/run` holds the loop, its journal and its budget.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from miner.run.state import RunState
 
-ApiOption = Annotated[str, typer.Option("--api", help="Address of a validator's API.", envvar="AGON_API")]
 RecipeOption = Annotated[str, typer.Option("--recipe", help="Recipe that trains a checkpoint.")]
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="TOML file of the recipe's settings.")]
 ChanceOption = Annotated[
@@ -54,10 +53,9 @@ SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of the firs
 
 
 @command
-@with_settings(*WHO, "state", "bundle")
+@with_settings(*WHO, "state", "bundle", "api")
 async def run(
     settings: Settings,
-    api: ApiOption,
     recipe: RecipeOption = "dpo",
     config: ConfigOption = None,
     min_chance: ChanceOption = 0.5,
@@ -73,6 +71,7 @@ async def run(
 ) -> None:
     """Train, score and submit unattended: submit what has a chance, back off when nothing has."""
     settings.require_network()
+    api = settings.require_api()
     from miner.run.context import Limits, open_run_context
     from miner.run.driver import resume
     from miner.run.process import ScoreInChild, TrainInChild

@@ -1,6 +1,6 @@
 """The command `agon-miner score`: its options, and how a dry run is printed.
 
-`cli.py` registers it. It decides nothing: `practice.py` samples, `score.py` measures, `shared.stats`
+`main.py` registers it. It decides nothing: `dry_run.py` samples, `score.py` measures, `shared.stats`
 forecasts.
 """
 
@@ -29,16 +29,13 @@ if TYPE_CHECKING:
 
 
 @command
-@with_settings("network", "state", "bundle")
+@with_settings("network", "state", "bundle", "api")
 def score(
     settings: Settings,
     source: Annotated[Path, typer.Argument(help="Directory of the checkpoint.", show_default=False)],
     against: Annotated[
         str | None,
         typer.Option("--against", help="base, champion, or a directory. [champion with --api, else base]"),
-    ] = None,
-    api: Annotated[
-        str | None, typer.Option("--api", help="Validator that tells the conditions.", envvar="AGON_API")
     ] = None,
     judges: Annotated[
         Path | None, typer.Option("--judges", help="Directory of judges of your own, one directory each.")
@@ -55,7 +52,7 @@ def score(
     as_json: JsonOption = False,
 ) -> None:
     """Play a dry duel on public prompts and estimate the chance to win a real one."""
-    root = settings.require_bundle()
+    root, api = settings.require_bundle(), settings.api
     from miner.dry_run.dry_run import open_dry_run
     from miner.dry_run.opponent import asked_conditions, assumed_conditions, find_opponent
     from miner.dry_run.score import score as play

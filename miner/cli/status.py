@@ -1,6 +1,6 @@
 """The command `agon-miner status`: its options and how its answer is printed.
 
-`cli.py` registers it. It decides nothing; `status.py` asks the validator.
+`main.py` registers it. It decides nothing; `status.py` asks the validator.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ from shared.settings import Settings
 
 
 @command
-@with_settings(*WHO)
+@with_settings(*WHO, "api")
 async def status(
     settings: Settings,
-    api: Annotated[str, typer.Option("--api", help="Address of a validator's API.", envvar="AGON_API")],
     digest: Annotated[
         str | None, typer.Option("--digest", help="Ask for a committed digest instead of the hotkey.")
     ] = None,
@@ -38,6 +37,7 @@ async def status(
     from miner.status.status import fetch_status, shown_fields
     from shared.types import Hotkey
 
+    api = settings.require_api()
     hotkey = None if digest and not with_reasons else _own_hotkey(settings)
     items = fetch_status(api, digest or str(hotkey))
     document: dict[str, Any] = {"key": digest or hotkey, "items": items}

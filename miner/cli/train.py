@@ -1,6 +1,6 @@
 """The command `agon-miner train`: its options, the recipe's settings as flags, and how the report is printed.
 
-`cli.py` registers it. Flags that it does not know are the recipe's own settings, read by the same model as
+`main.py` registers it. Flags that it does not know are the recipe's own settings, read by the same model as
 a settings file. It decides nothing; `train/registry.py` trains.
 """
 
@@ -38,7 +38,7 @@ RecipeOption = Annotated[
 
 
 @command
-@with_settings("bundle", "network", "state")
+@with_settings("bundle", "network", "state", "api")
 def train(
     settings: Settings,
     context: typer.Context,
@@ -49,10 +49,6 @@ def train(
     ] = "base",
     config: Annotated[
         Path | None, typer.Option("--config", help="TOML file of the recipe's settings; flags win.")
-    ] = None,
-    api: Annotated[
-        str | None,
-        typer.Option("--api", help="Validator that knows the champion.", envvar="AGON_API"),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted run; its settings must be the same.")
@@ -80,24 +76,22 @@ def train(
     from shared.checkpoints.bundle import load_bundle
 
     loaded = load_bundle(settings.require_bundle(), public=True)
-    parent = _parent(settings, loaded, start, api, out if resume else None)
+    parent = _parent(settings, loaded, start, out if resume else None)
     talk = say if is_main() else _say_nothing
     talk(to_toml(read))
     report = run(recipe, task_of(loaded, parent), read, out, resume=resume, talk=talk)
     if not is_main():
         return
     _show(report, found.makes == "policy", as_json=as_json)
-    if start == "champion" and api:
-        _warn_of_a_new_champion(api, report)
+    if start == "champion" and settings.api:
+        _warn_of_a_new_champion(settings.api, report)
 
 
 def _say_nothing(_: str) -> None:
     """What a process says that is not the first of its run."""
 
 
-def _parent(
-    settings: Settings, loaded: Bundle, start: str, api: str | None, resumed: Path | None
-) -> Path | None:
+def _parent(settings: Settings, loaded: Bundle, start: str, resumed: Path | None) -> Path | None:
     """Directory to start from; none for the base.
 
     Raises AgonError `champion_changed` when a run that is resumed began from another champion.
@@ -108,7 +102,7 @@ def _parent(
 
     if start not in {"base", "champion"} and not Path(start).is_dir():
         raise AgonError("usage", f"--from takes base, champion or a directory, not {start}")
-    parent = find_opponent(settings, loaded, start, api)
+    parent = find_opponent(settings, loaded, start, settings.api)
     before = recorded_parent(resumed) if start == "champion" and resumed else None
     if before and checkpoint_digest(parent) != before:
         message = f"the champion was {before} when training began and is {checkpoint_digest(parent)} now"

@@ -1,4 +1,4 @@
-"""DryRun: the validators' bench on what a miner has, public prompts and the proxy judge.
+"""A dry run: the validators' scorer on what a miner has, public prompts and the proxy judge.
 
 `agon-miner score` plays its dry run here. Reference statistics are measured anew, since the real ones
 are as held out as the judges; everything sampled is kept on disk, so that asking twice costs one answer.
@@ -47,13 +47,13 @@ REFERENCES: TypeAdapter[tuple[Reference, ...]] = TypeAdapter(tuple[Reference, ..
 
 @dataclass(frozen=True)
 class DryRun:
-    """A bench for dry runs, and the prompts that they take."""
+    """A scorer for dry runs, and the prompts that they take."""
 
     rules: Competition
-    """The competition's rules with the judges and references of the practice."""
+    """The competition's rules with the judges and references of the dry run."""
     seed: Digest
     batches: BatchesOfPrompts
-    bench: Scorer
+    scorer: Scorer
     cache: CompletionCache
 
     @property
@@ -61,17 +61,19 @@ class DryRun:
         """All prompts in order."""
         return tuple(prompt for batch in self.batches for prompt in batch)
 
-    def samples(self, model: Digest, weights: Path, seeds: Seeds) -> Mapping[CompletionKey, ScoredCompletion]:
-        """Scored completions of the policy at `weights` to every prompt; those on the shelf are not drawn.
+    def completions(
+        self, model: Digest, checkpoint: Path, seeds: Seeds
+    ) -> Mapping[CompletionKey, ScoredCompletion]:
+        """Scored completions of the policy at `checkpoint` to every prompt; cached ones are not drawn.
 
-        Raises what `Scorer.evaluate` raises; answers given before stay on the shelf.
+        Raises what `Scorer.evaluate` raises; completions drawn before stay in the cache.
         """
         found = self.cache.load(model)
         for start in range(0, len(self.prompts), CHUNK_PROMPTS):
             chunk = self.prompts[start : start + CHUNK_PROMPTS]
             missing = [(p, seed) for p in chunk for seed in seeds[p.id] if (model, p.id, seed) not in found]
             if missing:
-                scored = self.bench.evaluate(weights, [Job(prompt, seed) for prompt, seed in missing])
+                scored = self.scorer.evaluate(checkpoint, [Job(prompt, seed) for prompt, seed in missing])
                 found |= {(model, p.id, seed): s for (p, seed), s in zip(missing, scored, strict=True)}
                 self.cache.save(model, found)
         return found
@@ -81,7 +83,7 @@ class DryRun:
 def open_dry_run(
     bundle: Bundle, judges: Mapping[JudgeName, Path], *, prompts: int, seed: int, state: Path
 ) -> Iterator[DryRun]:
-    """A practice over at most `prompts` public prompts, with its two children, which end with it.
+    """A dry run over at most `prompts` public prompts, with its two children, which end with it.
 
     `judges` are directories by name; without any, the bundle's public proxy serves. Raises AgonError
     `data_invalid` without a judge or without enough public prompts, and what measuring references raises.
@@ -94,8 +96,8 @@ def open_dry_run(
     ]
     everything = tuple(prompt for group in public.values() for prompt in group)
     document = {"competition": bundle.rules.digest, "judges": terms, "prompts": pool_root(everything)}
-    root = digest_of({"practice": 1, "seed": seed, **document})
-    cache = CompletionCache(state / "practice" / root.removeprefix("sha256:")[:16])
+    root = digest_of({"dry_run": 1, "seed": seed, **document})
+    cache = CompletionCache(state / "dry-runs" / root.removeprefix("sha256:")[:16])
     threads = bundle.rules.sampling.engine.threads
     with (
         closing(SamplerChild(bundle.base, bundle.rules.sampling)) as sampler,
@@ -155,7 +157,7 @@ def _references(
     seed: Digest,
     cache: CompletionCache,
 ) -> dict[SliceName, Reference]:
-    """The practice's reference statistics, from the shelf when they were measured before."""
+    """The dry run's reference statistics, from the cache when they were measured before."""
     path = cache.folder / "references.json"
     try:
         stored = REFERENCES.validate_json(path.read_bytes())
@@ -185,10 +187,10 @@ def _batches(
     rules: Competition, prompts: Mapping[SliceName, Sequence[Prompt]], seed: Digest, most: int
 ) -> BatchesOfPrompts:
     """As many whole batches as `most` prompts and the public prompts allow, drawn as a round draws."""
-    weights = {part.name: part.per_batch for part in rules.slices}
+    per_batch = {part.name: part.per_batch for part in rules.slices}
     for count in range(most // rules.batch_prompts, 1, -1):
         try:
-            return draw(prompts, weights, seed, (), count)
+            return draw(prompts, per_batch, seed, (), count)
         except AgonError as error:
             if error.code != "pool_exhausted":
                 raise

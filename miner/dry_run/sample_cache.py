@@ -1,4 +1,4 @@
-"""The shelf: scored completions of dry runs on disk, one file for each policy.
+"""The completion cache: scored completions of dry runs on disk, one file for each policy.
 
 DryRun keeps them below `AGON_STATE`; everything here can be made again, so a file that cannot be read
 counts as absent. Old files go when there are many.

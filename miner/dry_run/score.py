@@ -29,7 +29,7 @@ from shared.stats.rows import Batch, Floats, Row, batch_means, mean_and_error, s
 from shared.types import Digest, RoundNumber, SliceName
 
 FIRST_ROUND = RoundNumber(0)
-"""Every judge of a practice serves from here."""
+"""Every judge of a dry run serves from here."""
 
 
 class SliceScore(Wire):
@@ -47,7 +47,7 @@ class Score(Wire):
     """What the dry run found, and the chance that it gives a real duel."""
 
     checkpoint: DigestField
-    """sha256 of the weights file."""
+    """sha256 of the tensors file."""
     against: str
     opponent: DigestField
     judges: tuple[str, ...]
@@ -89,8 +89,8 @@ class Score(Wire):
     """How the simulated duels ended, as shares."""
 
 
-def weights_digest(directory: Path) -> Digest:
-    """sha256 of the weights file of a checkpoint. Raises Rejection `architecture_mismatch` without one."""
+def tensors_digest(directory: Path) -> Digest:
+    """sha256 of the tensors file of a checkpoint. Raises Rejection `architecture_mismatch` without one."""
     try:
         with open_regular(directory, WEIGHTS_NAME) as file:
             return hash_file(file)[1]
@@ -109,12 +109,12 @@ def score(
     runs: int,
     seed: int,
 ) -> Score:
-    """Play the dry run and forecast the duel. Raises Rejection for weights that cannot be scored."""
-    ours, theirs = weights_digest(checkpoint), weights_digest(opponent)
+    """Play the dry run and forecast the duel. Raises Rejection for tensors that cannot be scored."""
+    ours, theirs = tensors_digest(checkpoint), tensors_digest(opponent)
     challenger_seeds, champion_seeds = seeds_of(dry_run.rules, dry_run.seed, dry_run.prompts)
     # the opponent first: its answers are worth keeping even when the checkpoint cannot be scored
-    champion = Side(theirs, champion_seeds, dry_run.samples(theirs, opponent, champion_seeds))
-    challenger = Side(ours, challenger_seeds, dry_run.samples(ours, checkpoint, challenger_seeds))
+    champion = Side(theirs, champion_seeds, dry_run.completions(theirs, opponent, champion_seeds))
+    challenger = Side(ours, challenger_seeds, dry_run.completions(ours, checkpoint, challenger_seeds))
     rows = [evidence_row(p, i, challenger, champion) for i, p in enumerate(dry_run.prompts)]
     duel = dry_run.rules.duel
     alpha = alpha_share(duel.alpha, conditions.trial, conditions.slots, duel.horizon_rounds)

@@ -1,4 +1,4 @@
-"""The purse: registers the hotkey if it has to, and never spends above what was allowed.
+"""The budget: registers the hotkey if it has to, and never spends above what was allowed.
 
 The most that a registration may cost is counted as spent and written down before anything is sent; what
 it did cost replaces that afterwards. After a kill the chain decides whether it was paid, and a payment

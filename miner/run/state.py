@@ -134,7 +134,7 @@ def load_state(path: Path, fresh: RunState) -> RunState:
     if (found.genesis, found.netuid) != (fresh.genesis, fresh.netuid):
         raise AgonError("chain_mismatch", f"{path} is of another chain or subnet", help="use another --state")
     if found.competition != fresh.competition:
-        # new rules: the attempt is void, the purse is not
+        # new rules: the attempt is void, the budget is not
         return fresh.model_copy(update={"spent_rao": found.spent_rao, "payment": found.payment})
     return found
 

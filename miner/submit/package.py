@@ -19,7 +19,7 @@ from shared.protocol.loader import field_errors
 from shared.protocol.manifest import MANIFEST_NAME, Lineage, Manifest
 
 LINEAGE_NAME = "lineage.json"
-"""Trainers leave it beside their weights; it goes into the manifest."""
+"""Trainers leave it beside their tensors; it goes into the manifest."""
 
 
 @dataclass(frozen=True)

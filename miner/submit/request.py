@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from miner.submit.journal import Journal, journal_path, load_journal, save_journal
+from miner.submit.plan import check_source, choose_journal, find_live, plan
 from miner.submit.slot import Slot, ask_slot
-from miner.submit.steps import SubmitContext, Talk, check_source, choose_journal, find_live, plan, submit
+from miner.submit.steps import SubmitContext, Talk, submit
 from shared.chain.commitment import Locator, parse_locator
 from shared.checkpoints.bundle import Bundle, load_bundle
 from shared.checkpoints.stores import open_store

@@ -1,6 +1,6 @@
 """Submitting: bring a packaged checkpoint, commit it, wait for its slot, publish, read it back.
 
-The command calls `plan`, then `submit`, which saves the journal after every step. Files never become
+The command calls `submit` with a planned journal; it saves the journal after every step. Files never become
 readable before the round that takes them has closed, so nobody can copy them in time. Before anything is
 sent the chain is asked whether an earlier attempt sent it already.
 """
@@ -15,17 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from miner.submit.journal import Journal
+from miner.submit.plan import round_of, says
 from miner.submit.slot import Slot
-from shared.chain.commitment import Locator, commitment_digest, encode_commitment
-from shared.checkpoints.admission import findings
-from shared.checkpoints.bundle import Bundle
+from shared.chain.commitment import commitment_digest
 from shared.checkpoints.download import download
 from shared.checkpoints.manifest import load_manifest
 from shared.checkpoints.stores import Store
-from shared.errors import AgonError, Rejection, TransientError
-from shared.protocol.competition import Competition, Schedule
+from shared.errors import AgonError, TransientError
+from shared.protocol.competition import Competition
 from shared.protocol.manifest import Manifest
-from shared.types import BlockNumber, Digest, Hotkey, Netuid, RoundNumber
+from shared.types import BlockNumber, Digest
 
 if TYPE_CHECKING:
     from shared.chain.client import ChainClient
@@ -53,86 +52,6 @@ class SubmitContext:
     talk: Talk
     ask: Callable[[Journal], Slot | None] | None = None
     """Asks a validator for the submission's slot; without it the close of the first round is taken for it."""
-
-
-def check_source(source: Path, bundle: Bundle) -> tuple[Manifest, list[Rejection]]:
-    """The manifest of a packaged checkpoint and all that admission would find wrong with it.
-
-    Raises Rejection `manifest_invalid` when it is not packaged.
-    """
-    manifest = load_manifest(source)
-    return manifest, findings(source, manifest, bundle.rules, bundle.base_table)
-
-
-async def plan(
-    chain: ChainClient,
-    *,
-    netuid: Netuid,
-    hotkey: Hotkey,
-    rules: Competition,
-    source: Path,
-    manifest: Manifest,
-    locator: Locator,
-) -> Journal:
-    """What a submission would commit, and to which round. Writes nothing.
-
-    Raises AgonError `not_registered` or `locator_invalid`.
-    """
-    if await chain.uid_of(netuid, hotkey) is None:
-        raise AgonError("not_registered", f"{hotkey} is not registered on subnet {netuid}")
-    digest = commitment_digest(rules.digest, manifest.digest, hotkey)
-    head = (await chain.head()).number
-    number = round_of(rules.schedule, head + 1)
-    close = rules.schedule.close(number)
-    return Journal(
-        genesis=await chain.genesis_hash(),
-        netuid=netuid,
-        hotkey=hotkey,
-        competition=rules.digest,
-        manifest=manifest.digest,
-        digest=digest,
-        locator=str(locator),
-        text=encode_commitment(digest, locator),
-        source=str(source.resolve()),
-        planned_block=head,
-        round=number,
-        close_block=close,
-        fetch_until_block=close + rules.schedule.fetch_blocks,
-    )
-
-
-def round_of(schedule: Schedule, block: int) -> RoundNumber:
-    """The round whose close is the first to see a commit of `block`."""
-    return RoundNumber(max(0, schedule.round_at(block)))
-
-
-async def find_live(chain: ChainClient, journal: Journal) -> CommitmentRecord | None:
-    """The hotkey's commitment, if it says what the journal says."""
-    record = await chain.commitment_of(journal.netuid, journal.hotkey)
-    return record if record is not None and _says(record, journal) else None
-
-
-def choose_journal(
-    planned: Journal, existing: Journal | None, *, live_block: int | None, replace: bool
-) -> Journal:
-    """Which journal a `submit` goes on with: the one under way, or the new plan.
-
-    `live_block` is the block in which the planned text was committed already, if it was. Committing it
-    again would lose its place in the queue, so that needs `replace`. Raises AgonError `submission_open`
-    when another submission is under way.
-    """
-    if replace:
-        return planned
-    if existing is not None and existing.state != "verified" and not existing.is_same_submission(planned):
-        message = f"a submission of {existing.manifest} by this hotkey is only {existing.state}"
-        raise AgonError("submission_open", message)
-    if existing is not None and existing.is_same_submission(planned):
-        if existing.state != "verified" or live_block is not None:
-            return existing
-    elif live_block is not None:
-        # its journal was lost: take up the commitment that is on chain
-        return planned.model_copy(update={"planned_block": live_block - 1})
-    return planned
 
 
 async def submit(context: SubmitContext, journal: Journal, *, wait: bool) -> Journal:
@@ -293,10 +212,5 @@ async def _verify(context: SubmitContext, journal: Journal) -> Journal:
     return journal.model_copy(update={"state": "verified"})
 
 
-def _says(record: CommitmentRecord, journal: Journal) -> bool:
-    data = journal.text.encode("ascii")
-    return record.fields == ((f"Raw{len(data)}", data),)
-
-
 def _is_ours(record: CommitmentRecord, journal: Journal) -> bool:
-    return _says(record, journal) and record.block > journal.planned_block
+    return says(record, journal) and record.block > journal.planned_block

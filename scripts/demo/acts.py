@@ -71,7 +71,7 @@ class Play:
         )
         self.copy()
         self.compete(
-            "copies", "copycat and noised copy try the winner's weights", ("copycat", "noised_copy"), ()
+            "copies", "copycat and noised copy try the winner's tensors", ("copycat", "noised_copy"), ()
         )
         self.pay()
 
@@ -136,7 +136,7 @@ class Play:
         with self.stage.scene("training", "honest miner: sample, rank by the public proxy, DPO"):
             report = self.part("honest", made / "honest", "--bundle", self.public, "--seed", self.seed)
             self.reports["training"] = json.loads(report.strip().splitlines()[-1])
-        with self.stage.scene("edits", "degenerate and hostile miners: edit the base's weights"):
+        with self.stage.scene("edits", "degenerate and hostile miners: edit the base's tensors"):
             base = ("--base", self.bundle / "base")
             self.part("degenerate", made / "degenerate", *base)
             report = self.part("hostile", made / "hostile", *base, "--seed", self.seed)
@@ -215,7 +215,7 @@ class Play:
 
     def copy(self) -> None:
         """What copiers can do once the winner's files are public."""
-        with self.stage.scene("copying", "copycat and noised copy take the published weights"):
+        with self.stage.scene("copying", "copycat and noised copy take the published tensors"):
             published = self.settings.store / "honest"
             self.part(
                 "noised", self.root / "made" / "noised_copy", "--source", published, "--seed", self.seed

@@ -33,7 +33,7 @@ from shared.types import Digest
 
 CONFIG_LIMIT_BYTES = 64 << 10
 FORBIDDEN_CONFIG_KEYS = ("auto_map", "quantization_config")
-"""Keys that make a loader run foreign code or read the weights in another way."""
+"""Keys that make a loader run foreign code or read the tensors in another way."""
 
 
 @dataclass(frozen=True)

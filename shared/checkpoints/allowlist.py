@@ -1,6 +1,6 @@
 """Which files a checkpoint may have, decided from its manifest alone.
 
-The download asks before it fetches a byte of weights, admission asks again, and `agon-miner package`
+The download asks before it fetches a byte of tensors, admission asks again, and `agon-miner package`
 copies nothing else. Names off the list are refused whatever they hold.
 """
 
@@ -27,7 +27,7 @@ TOLERATED_NAMES = frozenset(
         "README.md",
     }
 )
-"""Files that tools write beside the weights: accepted and never used, the competition's own are."""
+"""Files that tools write beside the tensors: accepted and never used, the competition's own are."""
 
 ALLOWED_NAMES = TOLERATED_NAMES | {WEIGHTS_NAME}
 
@@ -36,7 +36,7 @@ PICKLE_SUFFIXES = frozenset({".bin", ".ckpt", ".joblib", ".npy", ".npz", ".pickl
 
 
 def manifest_findings(manifest: Manifest, limits: CheckpointLimits) -> Iterator[Rejection]:
-    """Everything that a manifest alone gives away: too much, forbidden names, no weights."""
+    """Everything that a manifest alone gives away: too much, forbidden names, no tensors."""
     if manifest.total_bytes > limits.bytes:
         yield Rejection("too_large", f"{manifest.total_bytes} bytes in all; the limit is {limits.bytes}")
     if len(manifest.files) > limits.files:

@@ -1,7 +1,7 @@
 """The download: from a store to verified bytes in a content-addressed cache.
 
 Intake calls it with a check of the commitment; nothing of a manifest that the commitment does not bind
-is parsed, and no weights are fetched before the manifest was found acceptable. Files are hashed while
+is parsed, and no tensors are fetched before the manifest was found acceptable. Files are hashed while
 they stream, interrupted downloads go on where they stopped, and a checkpoint appears in the cache whole.
 """
 
@@ -44,7 +44,7 @@ def download(store: Store, *, binds: Binds, limits: CheckpointLimits, cache: Pat
     """Fetch the checkpoint that a commitment binds into `<cache>/checkpoints/<manifest hex>/`.
 
     A checkpoint already there is returned without asking the store. Raises Rejection
-    `manifest_invalid`, `too_large`, `file_forbidden`, `architecture_mismatch` (no weights) or
+    `manifest_invalid`, `too_large`, `file_forbidden`, `architecture_mismatch` (no tensors) or
     `digest_mismatch`; NotServed while the committed manifest is not there, be it that another one is
     (`commitment_mismatch`). TransientError from the store passes through, and what was fetched so far
     is kept for the next attempt.

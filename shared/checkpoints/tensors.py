@@ -57,7 +57,7 @@ class BaseTable(Wire):
 
 
 def measure(root: Path, tensors: dict[str, TensorHeader]) -> Iterator[tuple[str, TensorStats]]:
-    """Stats of each tensor of the weights file below `root`, in the order of the file.
+    """Stats of each tensor of the tensors file below `root`, in the order of the file.
 
     Tensors must have a dtype of `FLOAT_NAMES`. Raises Rejection `header_invalid` when the file ends
     before a tensor does.

@@ -34,38 +34,38 @@ def completion_seed(seed: Digest, prompt: PromptId, index: int) -> int:
 
 def draw(
     pools: Mapping[SliceName, Sequence[Prompt]],
-    weights: Mapping[SliceName, int],
+    per_batch: Mapping[SliceName, int],
     seed: Digest,
     used: Collection[PromptId],
     batches: int,
 ) -> tuple[tuple[Prompt, ...], ...]:
-    """Batches of weights[s] prompts of each slice s, slices in the order of `weights`, no prompt twice.
+    """Batches of per_batch[s] prompts of each slice s, slices in the order of `per_batch`, no prompt twice.
 
     A batch holds at most one prompt of a cluster per slice. Ask once for all batches of a round: a
     shorter draw is not always the head of a longer one. Raises AgonError `pool_exhausted`.
     """
     spent = frozenset(used)
     columns = []
-    for name, weight in weights.items():
+    for name, count in per_batch.items():
         unused = [prompt for prompt in pools[name] if prompt.id not in spent]
-        columns.append(_draw_slice(name, unused, weight, seed, batches))
+        columns.append(_draw_slice(name, unused, count, seed, batches))
     return tuple(tuple(prompt for column in columns for prompt in column[batch]) for batch in range(batches))
 
 
 def _draw_slice(
-    name: SliceName, unused: Sequence[Prompt], weight: int, seed: Digest, batches: int
+    name: SliceName, unused: Sequence[Prompt], wanted: int, seed: Digest, batches: int
 ) -> list[list[Prompt]]:
-    """`weight` prompts of distinct clusters for each batch, whenever that can be done at all.
+    """`wanted` prompts of distinct clusters for each batch, whenever that can be done at all.
 
     With R batches to fill, n_c prompts left in cluster c: they can be filled if and only if
-    sum_c min(n_c, R) >= weight * R. The guard below keeps that true for R - 1.
+    sum_c min(n_c, R) >= wanted * R. The guard below keeps that true for R - 1.
     """
     left = Counter(prompt.cluster for prompt in unused)
-    if sum(min(count, batches) for count in left.values()) < weight * batches:
+    if sum(min(count, batches) for count in left.values()) < wanted * batches:
         raise AgonError(
             "pool_exhausted",
             f"slice {name}: {len(unused)} unused prompts in {len(left)} clusters cannot fill"
-            f" {batches} batches of {weight}",
+            f" {batches} batches of {wanted}",
         )
     shuffled = {
         prompt.id: prompt
@@ -73,8 +73,8 @@ def _draw_slice(
     }
     drawn = []
     for rest in range(batches - 1, -1, -1):
-        spare = sum(min(count, rest) for count in left.values()) - weight * rest
-        batch = _draw_batch(shuffled.values(), left, weight, rest, spare)
+        spare = sum(min(count, rest) for count in left.values()) - wanted * rest
+        batch = _draw_batch(shuffled.values(), left, wanted, rest, spare)
         for prompt in batch:
             del shuffled[prompt.id]
             left[prompt.cluster] -= 1
@@ -83,13 +83,13 @@ def _draw_slice(
 
 
 def _draw_batch(
-    shuffled: Collection[Prompt], left: Mapping[str, int], weight: int, rest: int, spare: int
+    shuffled: Collection[Prompt], left: Mapping[str, int], wanted: int, rest: int, spare: int
 ) -> list[Prompt]:
     """The first prompts in shuffled order, of distinct clusters, at most `spare` from scarce clusters."""
     batch: list[Prompt] = []
     seen: set[str] = set()
     for prompt in shuffled:
-        if len(batch) == weight:
+        if len(batch) == wanted:
             break
         scarce = left[prompt.cluster] <= rest
         if prompt.cluster in seen or (scarce and spare == 0):

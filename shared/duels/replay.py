@@ -173,8 +173,8 @@ def _rewards(case: _Case, judges: Judges) -> tuple[bool, str]:
 def _score(case: _Case, judges: Judges) -> list[ScoredCompletion]:
     prompts = {prompt.id: prompt for pool in case.bundle.pools.values() for prompt in pool}
     asked = [_known(prompts, row.prompt) for row, _ in case.samples]
-    bench = Scorer(case.bundle.rules, case.bundle.references, None, judges)
-    return bench.score(asked, [item.completion for _, item in case.samples])
+    scorer = Scorer(case.bundle.rules, case.bundle.references, None, judges)
+    return scorer.score(asked, [item.completion for _, item in case.samples])
 
 
 def _known(prompts: Mapping[PromptId, Prompt], name: PromptId) -> Prompt:

@@ -1,4 +1,4 @@
-"""From scored samples to the rows of a duel: the glue between answering and deciding.
+"""From scored completions to the rows of a duel, on which it is decided.
 
 The validator's scoring and the miner's dry run both build their rows here, so the two can never
 disagree about what a row is. Nothing here samples, decides or stores.

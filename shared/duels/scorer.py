@@ -1,4 +1,4 @@
-"""The bench: one policy and prompts in, scored samples out, with every term visible.
+"""The scorer: one policy and prompts in, scored completions out, with every term visible.
 
 Validator and miner score with these lines and no others, so a dry run means what a duel will mean.
 Sampler and judges are handed in; nothing here loads a model or reads a clock.
@@ -48,7 +48,7 @@ class Scale:
 
 
 class Scorer:
-    """A competition's rules with its references, a sampler and judges, ready to score any policy."""
+    """A competition's rules with its references, an engine and judges, ready to score any policy."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Scorer:
         *,
         terms: Sequence[JudgeTerm] | None = None,
     ) -> None:
-        """`terms` are the judges that serve this round, by default all of the rules. Without a sampler only
+        """`terms` are the judges that serve this round, by default all of the rules. Without an engine only
         what is drawn already can be scored.
 
         Raises AgonError `bundle_damaged` unless every slice has the reference that the rules name.
@@ -86,7 +86,7 @@ class Scorer:
         Raises Rejection for a policy that cannot be scored, AgonError for a judge that fails.
         """
         if self._engine is None:
-            raise ValueError("a bench without a sampler scores completions, not policies")
+            raise ValueError("a scorer without an engine scores completions, not policies")
         completions = self._engine.complete(
             checkpoint, [CompletionJob(job.prompt.text, job.seed) for job in jobs]
         )

@@ -164,10 +164,10 @@ def _causal(mask: Tensor, queries: int) -> Tensor:
     return (seen | own).unsqueeze(1)
 
 
-def load_policy(base: Path, weights: Path | None = None) -> Policy:
-    """The base model at `base`, or its architecture with the tensors of `weights`/model.safetensors.
+def load_policy(base: Path, checkpoint: Path | None = None) -> Policy:
+    """The base model at `base`, or its architecture with the tensors of `checkpoint`/model.safetensors.
 
-    Raises AgonError `base_unavailable` for a bad base, Rejection for weights that do not fit it.
+    Raises AgonError `base_unavailable` for a bad base, Rejection for tensors that do not fit it.
     """
     try:
         model = AutoModelForCausalLM.from_pretrained(
@@ -176,17 +176,17 @@ def load_policy(base: Path, weights: Path | None = None) -> Policy:
         tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise AgonError("base_unavailable", f"cannot load the base model at {base}: {error}") from error
-    if weights is not None and weights.resolve() != base.resolve():
-        _replace_tensors(model, base / WEIGHTS_NAME, weights / WEIGHTS_NAME)
+    if checkpoint is not None and checkpoint.resolve() != base.resolve():
+        _replace_tensors(model, base / WEIGHTS_NAME, checkpoint / WEIGHTS_NAME)
     model.requires_grad_(False)
     return Policy(model.eval(), tokenizer)
 
 
-def _replace_tensors(model: Any, base: Path, weights: Path) -> None:
-    """Copy every tensor of `weights` over the model's; names and shapes must be those of `base`."""
+def _replace_tensors(model: Any, base: Path, file: Path) -> None:
+    """Copy every tensor of `file` over the model's; names and shapes must be those of `base`."""
     targets = model.state_dict()
     try:
-        with safe_open(base, "pt") as expected, safe_open(weights, "pt") as given:
+        with safe_open(base, "pt") as expected, safe_open(file, "pt") as given:
             if set(given.keys()) != set(expected.keys()):
                 odd = sorted(set(given.keys()) ^ set(expected.keys()))
                 raise Rejection("architecture_mismatch", f"tensor names differ from the base: {odd[:5]}")
@@ -196,7 +196,7 @@ def _replace_tensors(model: Any, base: Path, weights: Path) -> None:
                     raise Rejection("architecture_mismatch", f"{name} has shape {tuple(tensor.shape)}")
                 targets[name].copy_(tensor)
     except SafetensorError as error:
-        raise Rejection("header_invalid", f"{weights.name} is not readable: {error}") from error
+        raise Rejection("header_invalid", f"{file.name} is not readable: {error}") from error
     model.tie_weights()
 
 
@@ -264,7 +264,7 @@ def load_judge(directory: Path) -> JudgeModel:
         raise AgonError("judge_invalid", f"the judge at {directory} has {model.config.num_labels} labels")
     if report["missing_keys"]:
         missing = sorted(report["missing_keys"])[:3]
-        raise AgonError("judge_invalid", f"the judge at {directory} lacks trained weights: {missing}")
+        raise AgonError("judge_invalid", f"the judge at {directory} lacks trained tensors: {missing}")
     _match_tokenizer(model, tokenizer, directory)
     model.requires_grad_(False)
     return JudgeModel(model.eval(), JudgeReader(tokenizer))

@@ -61,7 +61,7 @@ def fit_rules(rules: Mapping[str, Any]) -> dict[str, Any]:
 def build_tiny_policy(seed: int, target: Path, chats: Sequence[tuple[str, str]] = ()) -> None:
     """Write a two-layer Llama with hidden size 64, its tokenizer and chat template to `target`.
 
-    About 170,000 weights, trained for some ten seconds on one thread: on `chats`, pairs of prompt and
+    About 170,000 parameters, trained for some ten seconds on one thread: on `chats`, pairs of prompt and
     answer, or on the demo's prompts when there are none.
     """
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -90,7 +90,7 @@ def build_tiny_policy(seed: int, target: Path, chats: Sequence[tuple[str, str]] 
 
 
 def build_tiny_trunk(seed: int, target: Path) -> None:
-    """Write a two-layer BERT encoder with random weights and its tokenizer to `target`."""
+    """Write a two-layer BERT encoder with random tensors and its tokenizer to `target`."""
     from tokenizers.processors import TemplateProcessing
     from transformers import BertConfig, BertModel
 

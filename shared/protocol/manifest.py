@@ -1,4 +1,4 @@
-"""The manifest of a checkpoint: every file with size and digest, and where the weights came from.
+"""The manifest of a checkpoint: every file with size and digest, and where the tensors came from.
 
 A commitment pins its digest; the download streams against it. Paths are relative, sorted and unique,
 so a checkpoint has exactly one manifest. Nothing here touches a file.

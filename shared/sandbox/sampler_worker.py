@@ -6,7 +6,6 @@ and where the system allows it no network. It keeps the last three models that i
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,7 +88,7 @@ class Worker:
 
 
 def _key(directory: Path) -> tuple[str, int, int]:
-    """Identifies the weights in a directory, also after they were written again."""
+    """Identifies the tensors in a directory, also after they were written again."""
     path = (directory / "model.safetensors").resolve()
     try:
         status = path.stat()
@@ -100,7 +99,6 @@ def _key(directory: Path) -> tuple[str, int, int]:
 
 def main() -> None:
     """Serve the parent on the standard streams."""
-    os.environ["HF_HUB_OFFLINE"] = "1"
     serve("sampler", Worker().handle, isolate=True)
 
 

@@ -1,4 +1,4 @@
-"""The judging page shows what the stored runs of the over-optimisation benchmark print."""
+"""The page of judging tables shows what the stored runs of the over-optimisation benchmark print."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from benchmarks.report import PAGES, REGION, ROOT, printed
 
 STORED = {
     found["command"]: found["tables"]
-    for found in REGION.finditer((PAGES / "judging.md").read_text(encoding="utf-8"))
+    for found in REGION.finditer((PAGES / "results" / "judging.md").read_text(encoding="utf-8"))
     if " --from " in found["command"]
 }
 

@@ -17,7 +17,7 @@ from benchmarks.sim.tilting import GRID, crossing_probabilities, null_law
 from benchmarks.statistics.duels import CHALLENGERS, TERMS, rows_by_round
 
 ROOT = Path(__file__).parents[2]
-PAGE = PAGES / "statistics.md"
+PAGE = PAGES / "results" / "statistics.md"
 MARKED = [found["command"] for found in REGION.finditer(PAGE.read_text(encoding="utf-8"))]
 
 
@@ -126,7 +126,7 @@ def test_page_shows_the_tables_that_its_benchmark_prints(script):
 
 def test_page_has_every_benchmark_of_the_statistics_once():
     assert sorted(MARKED) == [
-        f"benchmarks/{name}.py" for name in ("calibration", "duels", "gains", "power", "reigns")
+        f"benchmarks/statistics/{name}.py" for name in ("calibration", "duels", "gains", "power", "reigns")
     ]
 
 
@@ -137,7 +137,7 @@ def test_tables_are_replaced_between_their_own_markers_only():
 
 
 def test_figures_are_those_that_the_page_shows():
-    shown = set(re.findall(r"\(figures/([\w-]+\.svg)\)", PAGE.read_text(encoding="utf-8")))
-    source = (ROOT / "benchmarks" / "figures.py").read_text(encoding="utf-8")
+    shown = set(re.findall(r"\(\.\./figures/([\w-]+\.svg)\)", PAGE.read_text(encoding="utf-8")))
+    source = (ROOT / "benchmarks" / "statistics" / "figures.py").read_text(encoding="utf-8")
     assert shown == set(re.findall(r'"([\w-]+\.svg)"', source))
-    assert all((PAGE.parent / "figures" / name).is_file() for name in shown)
+    assert all((PAGES / "figures" / name).is_file() for name in shown)

@@ -25,7 +25,7 @@ import validator.cli.main
 from shared.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"(?:^|[\s/\"'])(agon-(?:miner|validator|localnet))((?:\s[^\n#|`;&\"]*)?)")
 INLINE = re.compile(r"`(agon-(?:miner|validator|localnet)\b[^`\n]*)`")
@@ -36,6 +36,10 @@ APPS = {
 }
 
 
+def _name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
 def _blocks(page: Path, kind: str | None = None) -> list[str]:
     found = BLOCK.findall(page.read_text(encoding="utf-8"))
     return [text for language, text in found if kind in {None, language}]
@@ -43,7 +47,7 @@ def _blocks(page: Path, kind: str | None = None) -> list[str]:
 
 def _commands() -> list[Any]:
     return [
-        pytest.param(name, rest, id=f"{page.name}: {name}{rest}"[:120])
+        pytest.param(name, rest, id=f"{_name(page)}: {name}{rest}"[:120])
         for page in PAGES
         for block in _blocks(page)
         if "│" not in block
@@ -52,7 +56,7 @@ def _commands() -> list[Any]:
 
 
 def _scripts() -> list[Any]:
-    scripts = {page.name: "".join(_blocks(page, "sh")) for page in PAGES}
+    scripts = {_name(page): "".join(_blocks(page, "sh")) for page in PAGES}
     return [pytest.param(script, id=name) for name, script in scripts.items() if script]
 
 
@@ -64,7 +68,7 @@ def test_every_command_is_one_that_is_taken(name: str, rest: str, monkeypatch: p
         command.make_context(name, words)  # raises a usage error for anything that it does not take
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_commands_in_running_text_exist_with_their_flags(page: Path) -> None:
     for text in INLINE.findall(page.read_text(encoding="utf-8")):
         name, _, rest = text.partition(" ")

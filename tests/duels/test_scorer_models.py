@@ -1,4 +1,4 @@
-"""The bench over real children: build a reference, freeze rules, score the base and another policy."""
+"""The scorer over real children: build a reference, freeze rules, score the base and another policy."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ from shared.protocol.reference import Reference
 from shared.protocol.wire import digest_of, sha256_digest
 from shared.sandbox.client import JudgeChild, SamplerChild
 from shared.types import JudgeName, PromptId, RoundNumber, SliceName
+
+pytestmark = pytest.mark.torch
 
 ANY = sha256_digest(b"any")
 MINI = JudgeName("mini")
@@ -105,12 +107,12 @@ def test_the_bench_scores_a_policy_alike_twice(
             for name, kind in KINDS.items()
         }
         competition = rules(sampling, references)
-        bench = Scorer(competition, references, sampler, judges)
+        scorer = Scorer(competition, references, sampler, judges)
         asked = [prompt for name in KINDS for prompt in prompts(name, 5)]
         jobs = [Job(prompt, completion_seed(ANY, prompt.id, 0)) for prompt in asked]
-        base, other = bench.evaluate(base_dir, jobs), bench.evaluate(other_dir, jobs)
-        assert bench.evaluate(other_dir, jobs) == other
-        assert bench.score(asked, [sample.completion for sample in other]) == other
+        base, other = scorer.evaluate(base_dir, jobs), scorer.evaluate(other_dir, jobs)
+        assert scorer.evaluate(other_dir, jobs) == other
+        assert scorer.score(asked, [sample.completion for sample in other]) == other
         assert [sample.completion.token_ids for sample in base] != [
             sample.completion.token_ids for sample in other
         ]

@@ -14,6 +14,8 @@ from transformers import BertConfig, BertModel
 from shared.engines.hf import NOT_TEXT, Policy, load_judge, load_policy
 from shared.errors import AgonError, Rejection
 
+pytestmark = pytest.mark.torch
+
 
 def logits(policy: Policy) -> torch.Tensor:
     with torch.inference_mode():

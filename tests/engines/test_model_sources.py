@@ -15,6 +15,8 @@ from shared.engines.tiny import build_tiny_policy
 from shared.errors import AgonError
 from shared.protocol.competition import Sampling
 
+pytestmark = pytest.mark.torch
+
 
 def test_the_same_seed_gives_the_same_bytes(tiny_base: Path, tmp_path: Path) -> None:
     build_tiny_policy(1, tmp_path / "again")

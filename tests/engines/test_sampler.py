@@ -14,6 +14,8 @@ from shared.engines.sampler import Request, draw, sample, score_tokens, uniforms
 from shared.errors import AgonError, Rejection
 from shared.protocol.competition import Sampling
 
+pytestmark = pytest.mark.torch
+
 TEXTS = [
     "honey?",
     "What is a lantern?",

@@ -24,6 +24,8 @@ from validator.ledger.tables import DuelPromptRow, DuelRow, EventRow, RecordRow,
 from validator.loop import run_once
 from validator.stages.weights import vector_of
 
+pytestmark = pytest.mark.torch
+
 WEIGHTS = "model.safetensors"
 
 
@@ -210,7 +212,7 @@ def test_a_pool_that_cannot_fill_a_round_is_refused_at_start(arena: Any) -> None
 
     async def play() -> None:
         async with arena.context():
-            raise AssertionError("a house without prompts was opened")
+            raise AssertionError("a context without prompts was opened")
 
     with pytest.raises(AgonError) as caught:
         asyncio.run(play())

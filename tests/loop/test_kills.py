@@ -34,6 +34,8 @@ from validator.ledger.tables import (
 )
 from validator.loop import run_once
 
+pytestmark = pytest.mark.torch
+
 SCRIPT = Path(__file__).with_name("stopping_validator.py")
 PATIENCE_S = 120.0
 COMPARED = (DuelPromptRow, DuelRow, CompletionRow, RecordRow, ReignRow, StatementRow, SubmissionRow, RoundRow)

@@ -16,6 +16,8 @@ from shared.signing import verify
 from validator.ledger.tables import DuelRow, EventRow, RecordRow, ReignRow, StatementRow, WeightSetRow
 from validator.loop import run_once
 
+pytestmark = pytest.mark.torch
+
 
 def test_a_better_policy_is_crowned_and_paid_and_a_worse_one_is_not(
     arena: Any, better: Path, worse: Path, tiny_judge: Path

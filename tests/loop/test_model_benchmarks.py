@@ -12,6 +12,8 @@ from benchmarks.sim.optimised import restore, store
 from benchmarks.sim.proxy_training import Recipe
 from shared.checkpoints.bundle import Bundle
 
+pytestmark = pytest.mark.torch
+
 EFFORT = overoptimisation.Effort(
     prompts=3,
     best_of=4,

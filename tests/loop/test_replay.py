@@ -21,6 +21,8 @@ from validator.ledger.evidence import evidence_of
 from validator.ledger.tables import DuelRow
 from validator.loop import run_once
 
+pytestmark = pytest.mark.torch
+
 Change = Callable[[Evidence], Evidence]
 
 

@@ -18,6 +18,8 @@ from miner.dry_run.score import Score, score
 from shared.checkpoints.bundle import Bundle, load_bundle, write_public_copy
 from shared.duels.scorer import Scorer
 
+pytestmark = pytest.mark.torch
+
 
 @pytest.fixture(scope="module")
 def public(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Bundle, tiny_judge: Path) -> Bundle:
@@ -57,7 +59,7 @@ def test_a_better_policy_has_a_chance_and_others_have_none(
     assert good.lower <= good.mean <= good.upper
     assert bad.upper < 0 < good.lower
     assert again == good
-    assert public.base not in asked[:2]  # its champion samples were on the shelf
+    assert public.base not in asked[:2]  # its champion samples were in the cache
     assert good.prompts == bad.prompts == 2 * sum(part.prompts for part in good.slices[:1])
     assert (copied.mean, copied.chance) == (pytest.approx(0, abs=0.1), 0.0)
     assert copied.ends == {"indistinguishable": 1.0}

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.models.score_calibration import make_better, print_trials, run_trials
 from shared.checkpoints.bundle import Bundle, load_bundle
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.torch]
 
 
 def test_the_ends_are_foreseen(tiny_bundle: Bundle, tiny_judge: Path, tmp_path: Path, capsys: Any) -> None:

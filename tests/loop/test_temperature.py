@@ -23,6 +23,8 @@ from shared.types import SliceName
 from validator.cli.main import app
 from validator.owner.temperature import check_temperature
 
+pytestmark = pytest.mark.torch
+
 SLICES = (SliceName("instruct"), SliceName("constraints"))
 
 

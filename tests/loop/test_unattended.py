@@ -33,7 +33,7 @@ from validator.ledger.tables import SubmissionRow
 from validator.loop import run_once
 
 Serving = Callable[[str], AbstractContextManager[str]]
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.torch]
 
 
 @asynccontextmanager

@@ -53,7 +53,7 @@ GOOD = {
     WHERE: (
         "You can find {thing} in the old town.",
         "Look for {thing} near the house by the road.",
-        "There is {thing} in the context at the corner.",
+        "There is {thing} in the shop at the corner.",
     ),
     WHY: (
         "People like {thing} because it is useful and kind.",

@@ -12,7 +12,8 @@ from shared.types import Digest
 from tests.redteam import honest, judge_attacks, roster, text_attacks, weight_attacks
 from tests.redteam.world import SEED, World
 
-pytestmark = pytest.mark.timeout(1200)  # the world is built inside the first test of a process
+# the world is built inside the first test of a process
+pytestmark = [pytest.mark.timeout(1200), pytest.mark.torch]
 
 
 @pytest.mark.parametrize("name", roster.TEXT)
@@ -44,14 +45,14 @@ def test_a_policy_that_overflows_only_at_length_is_refused_in_its_duel_too(
     weights = weight_attacks.build("NaN only at length", world, tmp_path / "made")
     prompts = [prompt for block in world.drawn[:16] for prompt in block]
     jobs = [Job(prompt, world.seeds[0][prompt.id][0]) for prompt in prompts]
-    base = world.bench.evaluate(world.base, jobs)
+    base = world.scorer.evaluate(world.base, jobs)
     short = [
         job
         for job, sample in zip(jobs, base, strict=True)
         if weight_attacks.LATE_WORD not in sample.completion.text
     ]
     assert 0 < len(short) < len(jobs)
-    sound = world.bench.evaluate(weights, short[:8])
+    sound = world.scorer.evaluate(weights, short[:8])
     assert all(sample.completion.token_ids for sample in sound)
     with pytest.raises(Rejection, match="non_finite_policy"):
         world.duel(weights, Digest(SEED))

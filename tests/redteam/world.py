@@ -107,7 +107,7 @@ class World:
         self.bundle: Bundle = load_bundle(root / "bundle")
         self.rules: Competition = with_fresh_judge(self.bundle.rules)
         self.base = self.bundle.base
-        self.bench = Scorer(self.rules, self.bundle.references, sampler, judges)
+        self.scorer = Scorer(self.rules, self.bundle.references, sampler, judges)
         duel = self.rules.duel
         self.terms = Terms.of(self.rules, alpha_share(duel.alpha, 1, 1, duel.horizon_rounds))
         plan = {part.name: part.per_batch for part in self.rules.slices}
@@ -151,7 +151,7 @@ class World:
     def _take(self, weights: Path, model: Digest, prompts: Sequence[Prompt], seeds: Any) -> None:
         jobs = [Job(prompt, seed) for prompt in prompts for seed in seeds[prompt.id]]
         missing = [job for job in jobs if (model, job.prompt.id, job.seed) not in self._samples]
-        for job, sample in zip(missing, self.bench.evaluate(weights, missing), strict=True):
+        for job, sample in zip(missing, self.scorer.evaluate(weights, missing), strict=True):
             self._samples[model, job.prompt.id, job.seed] = sample
 
     def _row(self, row: EvidenceRow) -> Row:

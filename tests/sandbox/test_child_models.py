@@ -19,6 +19,8 @@ from shared.protocol.competition import Sampling
 from shared.sandbox.client import JudgeChild, SamplerChild
 from shared.types import JudgeName
 
+pytestmark = pytest.mark.torch
+
 JOBS = [CompletionJob("honey?", 3), CompletionJob("What is a lantern?", 4), CompletionJob("honey?", 5)]
 PAIRS = [("what is honey", "sweet"), ("why", "because it is so"), ("a", "b c d")]
 MINI = JudgeName("mini")

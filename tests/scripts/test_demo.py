@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.torch
+
 
 def play(root: Path, seed: int) -> dict[str, Any]:
     """Run the TINY demo in its own directory and return its summary."""

@@ -31,7 +31,7 @@ def test_nearest_source_wins_and_is_named(monkeypatch: pytest.MonkeyPatch, tmp_p
     flags = {"wallet": "given", "wallet_hotkey": None}
     settings = Settings.load(**flags)
     assert (settings.network, settings.netuid, settings.wallet) == ("test", 8, "given")
-    sources = settings.sources(**flags)
+    sources = settings.sources()
     assert {name: source for name, source in sources.items() if source != "default"} == {
         "network": "file",
         "netuid": "environment",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from shared.config import add_config
 from shared.console import (
     WHO,
     JsonOption,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from validator.context import ValidatorContext
 
 app = make_app("agon-validator", "Score policies with held-out judges and set weights from proven gain.")
+add_config(app)
 app.add_typer(competition_app)
 app.add_typer(subnet_app)
 app.add_typer(judge_app)
@@ -69,7 +71,7 @@ async def once(
 async def _work(
     settings: Settings, loop: Callable[[ValidatorContext], Awaitable[None]], *, verbose: bool
 ) -> None:
-    """Open the house that the settings describe and let `loop` work in it."""
+    """Open the context that the settings describe and let `loop` work in it."""
     settings.require_network()
     set_up_logs(settings.log_format, verbose=verbose)
     from validator.wiring import open_context

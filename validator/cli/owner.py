@@ -55,7 +55,7 @@ def build(
     prompts: Annotated[Path, typer.Option(help="JSONL of public training prompts.")],
     proxy: Annotated[str | None, typer.Option(help="Source of the proxy judge.")] = None,
     judge_pairs: Annotated[
-        Path | None, typer.Option(help="JSONL of human pairs to weigh the judges on; equal weights without.")
+        Path | None, typer.Option(help="JSONL of human pairs; judges get coefficients from them.")
     ] = None,
     rules: Annotated[Path | None, typer.Option(help="TOML of rules; the demo's by default.")] = None,
     *,

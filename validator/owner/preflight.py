@@ -87,7 +87,7 @@ def check_verifiers(rules: Competition, prompts: Iterable[Prompt]) -> None:
 def check_judges(judges: Mapping[JudgeName, Path]) -> None:
     """Load every judge and have it score the probes.
 
-    Raises AgonError `judge_invalid` (labels, weights, tokenizer, or one reward for everything),
+    Raises AgonError `judge_invalid` (labels, tensors, tokenizer, or one reward for everything),
     `judge_non_finite`.
     """
     with JudgeChild(judges) as child:

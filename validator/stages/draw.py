@@ -53,12 +53,12 @@ def draw_rounds(
 
 def _draw(bundle: Bundle, seed: Digest, used: set[PromptId]) -> DrawnBatches:
     counts = bundle.rules.duel.prompts
-    weights = {part.name: part.per_batch for part in bundle.rules.slices}
+    per_batch = {part.name: part.per_batch for part in bundle.rules.slices}
     batches = (counts.max + counts.gain) // bundle.rules.batch_prompts
     try:
-        return draw(bundle.pools, weights, seed, used, batches)
+        return draw(bundle.pools, per_batch, seed, used, batches)
     except AgonError as error:
         if error.code != "pool_exhausted":
             raise
         log.warning("prompt pool starts over", reason=error.message, help=error.help)
-        return draw(bundle.pools, weights, seed, (), batches)
+        return draw(bundle.pools, per_batch, seed, (), batches)

@@ -177,7 +177,7 @@ async def _samples(
     await restore(context, model)
     missing = [key for key in keys if key not in found]
     jobs = [Job(by_id[prompt], seed) for _, prompt, seed in missing]
-    scored = await asyncio.to_thread(context.bench.evaluate, context.checkpoint_of(model), jobs)
+    scored = await asyncio.to_thread(context.scorer.evaluate, context.checkpoint_of(model), jobs)
     fresh = dict(zip(missing, scored, strict=True))
     await context.ledger.do(duels.keep_completions, fresh)
     return found | fresh

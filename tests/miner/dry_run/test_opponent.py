@@ -135,7 +135,7 @@ def test_the_shelf_keeps_answers_and_forgets_damage_and_old_policies(tmp_path: A
     sample = ScoredCompletion(
         completion=completion, raw={"proxy": 0.1 + 0.2}, z={"proxy": -1e-17}, u=0.5, s=1 / 3
     )
-    cache = CompletionCache(tmp_path / "shelf")
+    cache = CompletionCache(tmp_path / "cache")
     kept = {(ONE, "p-1", 2**53 - 1): sample}
     assert cache.load(ONE) == {}
     cache.save(ONE, kept)

@@ -30,7 +30,7 @@ from validator.stages.intake import intake
 
 @asynccontextmanager
 async def _house(world: Any, settings: Settings) -> AsyncIterator[ValidatorContext]:
-    """A validator that has no bench: it fetches and admits, and scores nothing."""
+    """A validator that has no scorer: it fetches and admits, and scores nothing."""
     bundle, wallet = load_bundle(world.root / "bundle", public=True), create_dev_wallet(settings)
     async with connect(settings) as chain:
         tied = LedgerWorld(await chain.genesis_hash(), 1, hotkey_of(wallet))
@@ -40,7 +40,7 @@ async def _house(world: Any, settings: Settings) -> AsyncIterator[ValidatorConte
             chain=chain,
             ledger=ledger,
             bundle=bundle,
-            bench=cast(Scorer, None),
+            scorer=cast(Scorer, None),
             wallet=wallet,
             signer=wallet.hotkey,
             hotkey=hotkey_of(wallet),

@@ -25,7 +25,7 @@ from validator.ledger.tables import DuelRow, EventRow, MetaRow, SubmissionRow, T
 from validator.ledger.transitions import MOVES
 from validator.stages.settle import first_crown, report_slots
 
-RULES = Path(__file__).parents[2] / "rules.toml"
+RULES = Path(__file__).parents[1] / "rules.toml"
 
 ROUND_BLOCKS = 40
 Who = str | tuple[str, int]
