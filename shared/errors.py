@@ -66,7 +66,9 @@ CODES: dict[str, CodeInfo] = {
     ),
     "bundle_damaged": CodeInfo(Fault.VALIDATOR, "fetch or build the competition's bundle again"),
     "pool_too_small": CodeInfo(Fault.VALIDATOR, "add prompts or lower prompts.max and prompts.gain"),
-    "pool_exhausted": CodeInfo(Fault.VALIDATOR, "rotate to a new prompt pool: every prompt serves one round"),
+    "pool_exhausted": CodeInfo(
+        Fault.VALIDATOR, "publish rules with a larger pool, or lower prompts.max and prompts.gain"
+    ),
     "judge_invalid": CodeInfo(
         Fault.VALIDATOR, "use a sequence-classification checkpoint with exactly one label"
     ),
@@ -125,13 +127,13 @@ CODES: dict[str, CodeInfo] = {
     # the world
     "store_unreachable": CodeInfo(Fault.NETWORK, "the store did not answer; it will be asked again"),
     "store_denied": CodeInfo(
-        Fault.USER, "check the keys or the token and what they may write: `Places` in docs/miner.md"
+        Fault.USER, "check the keys or the token and what they may write: `Locators` in docs/miner.md"
     ),
     "store_full": CodeInfo(
         Fault.USER, "make room in the store or raise its quota, and give the command again"
     ),
     "store_exposed": CodeInfo(
-        Fault.USER, "name a place that nobody else can read before the slot: `Places` in docs/miner.md"
+        Fault.USER, "name a place that nobody else can read before the slot: `Locators` in docs/miner.md"
     ),
     "api_unreachable": CodeInfo(Fault.NETWORK, "check the address given as --api, and try again"),
     "chain_unreachable": CodeInfo(Fault.NETWORK, "the chain endpoint did not answer; it will be asked again"),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ("tests.fixtures.models", "tests.fixtures.kinds")
+pytest_plugins = ("tests.fixtures.kinds", "tests.fixtures.models", "tests.fixtures.tiny")
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no defect
 settings.load_profile("untimed")

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from benchmarks.sim.simulation import print_table
 from shared.engines.model_sources import DEFAULT_TRUNK, fetch_trunk
+from shared.judging.preferences.agreement import Agreement, Estimate
+from shared.judging.preferences.pairs import PairFile, read_pairs
 from shared.judging.verifiers import VERIFIERS
 from shared.logs import set_up_logs
 from shared.settings import Settings
-from validator.owner.judges.measures import Estimate, Measures
-from validator.owner.judges.pairs import PairFile, read_pairs
 from validator.owner.judges.report import TrainingConfig, TrainingReport
 from validator.owner.judges.training import train
 from validator.owner.judges.verifiers import read_tasks, validate_verifier
@@ -51,14 +51,14 @@ def human_pairs(source: PairFile, trunk: Path, config: TrainingConfig) -> Traini
     return report
 
 
-def _rows(found: Measures) -> list[list[object]]:
+def _rows(found: Agreement) -> list[list[object]]:
     return [
         ["accuracy of the judge", found.accuracy],
         [f"accuracy of `{found.length_rule} wins`", found.length_accuracy],
         ["difference, paired", found.above_length],
         ["proven better than length", "yes" if found.useful else "no"],
-        ["accuracy where the better answer is shorter", _shown(found.length.shorter_is_better)],
-        ["accuracy where the better answer is longer", _shown(found.length.longer_is_better)],
+        ["accuracy where the better completion is shorter", _shown(found.length.shorter_is_better)],
+        ["accuracy where the better completion is longer", _shown(found.length.longer_is_better)],
         ["length slope, sd of reward per e-fold", _shown(found.length.slope)],
         ["log loss (no knowledge: 0.693)", found.calibration.log_loss],
         ["log loss at the best temperature", found.calibration.log_loss_at_temperature],

@@ -1,8 +1,8 @@
 """Over-optimises against the proxy on purpose, and prints what the held-out judge and Agon make of it.
 
 `python benchmarks/models/overoptimisation.py [--tiny] [--json FILE] [--figure FILE]`: best-of-n on the
-base's own answers, then DPO on the proxy's opinion alone; the forms of Gao et al. are fitted to both. With
-`--from FILE` it prints a stored run again. Seeds are fixed.
+base's own completions, then DPO on the proxy's opinion alone; the forms of Gao et al. are fitted to both.
+With `--from FILE` it prints a stored run again. Seeds are fixed.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tiny", action="store_true", help="two-layer models")
     parser.add_argument("--prompts", type=int, help="that policies are measured on")
-    parser.add_argument("--best-of", type=int, help="answers of the base to each of them")
+    parser.add_argument("--best-of", type=int, help="completions of the base to each of them")
     parser.add_argument("--json", type=Path, help="store the run here")
     parser.add_argument("--from", dest="stored", type=Path, help="print a stored run")
     parser.add_argument("--figure", type=Path, help="draw the curves to this SVG file")

@@ -1,7 +1,7 @@
 """Prints what each recipe gains under the held-out judges, and what it costs and moves, over three seeds.
 
 `python benchmarks/models/recipes.py [--tiny] [--seeds N] [--prompts N] [--held-out N] [--bundle DIR]
-[--figure F]`. Every recipe may draw four answers to each of so many public prompts, demonstrations and
+[--figure F]`. Every recipe may draw four completions to each of so many public prompts, demonstrations and
 pairs included. Real models run `sft`, `dpo` and `raft`; with `tiny` all recipes of policies run. The gain
 is mean d over the base on prompts of the held-out pool: what a duel would see.
 """
@@ -25,7 +25,14 @@ from typing import Any
 from benchmarks.sim.arena import open_arena
 from benchmarks.sim.referee import Measured, Referee, referee
 from benchmarks.sim.simulation import print_table
-from miner.train.answers import Answer, by_prompt, choose_prompts, draw_answers, fit_frame, is_sound
+from miner.train.completions import (
+    DrawnCompletion,
+    by_prompt,
+    choose_prompts,
+    draw_completions,
+    fit_frame,
+    is_sound,
+)
 from miner.train.recipes import find
 from miner.train.registry import train
 from miner.train.report import Report
@@ -67,7 +74,7 @@ class Plan:
 
     bundle: Path
     prompts: int
-    """Prompts that a recipe may sample, four answers each."""
+    """Prompts that a recipe may sample, four completions each."""
     held_out: int
     """Prompts of the held-out pool that the result is measured on."""
     tiny: bool
@@ -139,7 +146,7 @@ def train_one(name: str, plan: Plan, place: Path, seed: int) -> tuple[Report, in
 
 
 def _settings(recipe: str, name: str, plan: Plan, data: Data, seed: int) -> dict[str, Any]:
-    """Settings that give each recipe about prompts x 4 drawn answers, and a step that suits the model."""
+    """Settings that give each recipe about prompts x 4 drawn completions, and a step that suits the model."""
     n, half = plan.prompts, max(2, plan.prompts // 2)
     own = _common(recipe, plan, seed)
     if recipe == "sft":
@@ -165,7 +172,7 @@ def _common(recipe: str, plan: Plan, seed: int) -> dict[str, Any]:
 
 
 class Data:
-    """The files that recipes learn from, made of the base's own answers, and what those cost."""
+    """The files that recipes learn from, made of the base's own completions, and what those cost."""
 
     def __init__(self, task: TrainingTask, place: Path, seed: int) -> None:
         self._task = task
@@ -175,17 +182,17 @@ class Data:
         """Drawn so far."""
 
     def chats(self, prompts: int) -> Path:
-        """Demonstrations: to each prompt one sound answer to which the verifier gives full marks."""
+        """Demonstrations: to each prompt one sound completion to which the verifier gives full marks."""
         rows, rng = [], random.Random(self._seed)
         for sound, _ in self._drawn(prompts):
-            good = [answer for answer in sound if self._passes(answer)]
+            good = [completion for completion in sound if self._passes(completion)]
             if good:
                 chosen = rng.choice(good)
                 rows.append({"prompt": chosen.prompt.text, "completion": chosen.text})
         return self._write("chats.jsonl", rows)
 
     def pairs(self, prompts: int) -> Path:
-        """Preferences: a sound answer against one that is not, of the same prompt."""
+        """Preferences: a sound completion against one that is not, of the same prompt."""
         rows, rng = [], random.Random(self._seed)
         for sound, broken in self._drawn(prompts):
             if sound and broken:
@@ -202,24 +209,24 @@ class Data:
         )
         return path
 
-    def _drawn(self, prompts: int) -> list[tuple[list[Answer], list[Answer]]]:
-        """Sound and other answers to each prompt."""
+    def _drawn(self, prompts: int) -> list[tuple[list[DrawnCompletion], list[DrawnCompletion]]]:
+        """Sound and other completions to each prompt."""
         asked = choose_prompts(self._task.prompts, prompts)
-        answers = draw_answers(self._task, asked, SAMPLES, seed=self._seed)
-        self.tokens += sum(len(answer.token_ids) for answer in answers)
-        frame = fit_frame(answers)
-        groups = by_prompt(answers, lambda answer: answer.reward)
+        completions = draw_completions(self._task, asked, SAMPLES, seed=self._seed)
+        self.tokens += sum(len(completion.token_ids) for completion in completions)
+        frame = fit_frame(completions)
+        groups = by_prompt(completions, lambda completion: completion.reward)
         return [
             (
-                [answer for answer in group if is_sound(answer, frame)],
-                [answer for answer in group if answer.text and not is_sound(answer, frame)],
+                [completion for completion in group if is_sound(completion, frame)],
+                [completion for completion in group if completion.text and not is_sound(completion, frame)],
             )
             for group in groups
         ]
 
-    def _passes(self, answer: Answer) -> bool:
-        verifier = self._task.verifiers.get(answer.prompt.slice)
-        return verifier is None or verify(verifier, answer.text, answer.prompt.params) == 1.0
+    def _passes(self, completion: DrawnCompletion) -> bool:
+        verifier = self._task.verifiers.get(completion.prompt.slice)
+        return verifier is None or verify(verifier, completion.text, completion.prompt.params) == 1.0
 
     def _write(self, name: str, rows: Sequence[dict[str, str]]) -> Path:
         path = self._place / name

@@ -24,7 +24,7 @@ from benchmarks.sim.referee import CONDITIONS, referee
 from benchmarks.sim.simulation import print_table
 from miner.dry_run.dry_run import open_dry_run
 from miner.dry_run.score import Score, score
-from scripts.demo.judges import Answer, CorruptionMix, JudgeRecipe, corrupt, train_judge
+from scripts.demo.judges import BaseCompletion, CorruptionMix, JudgeRecipe, corrupt, train_judge
 from shared.checkpoints.bundle import Bundle, load_bundle
 from shared.competitions.pools import load_prompt_source, make_pool
 from shared.engines.tiny import FOLLOWERS, OPENERS, build_tiny_policy, build_tiny_trunk, fit_rules
@@ -82,7 +82,7 @@ def make_judge(home: Path, name: str, seed: int) -> Path:
     for prompt in make_pool(source, SLICES[0], "proxy" if name == "proxy" else "judge", 96, seed):
         thing = source.words.with_article(prompt.id.rsplit("-", 1)[1])
         opener = rng.choice(OPENERS).format(thing=thing, Thing=thing[0].upper() + thing[1:])
-        answers.append(Answer(prompt.text, opener))
+        answers.append(BaseCompletion(prompt.text, opener))
     recipe = JudgeRecipe(epochs=2, learning_rate=2e-3)
     return train_judge(home / f"trunk-{name}", corrupt(answers, MIXES[name], seed), home / name, seed, recipe)
 
@@ -114,7 +114,7 @@ def make_bundle(home: Path, seed: int) -> Bundle:
 
 
 def fine_tune(base: Path, prompts: Sequence[Prompt], target: Path, steps: int = 60) -> Path:
-    """The base after a few steps on one short answer: it ends in time and keeps to word limits."""
+    """The base after a few steps on one short completion: it ends in time and keeps to word limits."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -165,7 +165,7 @@ def run_trials(
 ) -> list[Trial]:
     """Score every checkpoint once, and let it duel once per seed, on prompts of its own.
 
-    Near checkpoints answer the same prompts alike: on common ones they would all be lucky together.
+    Near checkpoints complete the same prompts alike: on common ones they would all be lucky together.
     """
     trials = []
     view = load_bundle(bundle.root, public=True)

@@ -73,7 +73,7 @@ class Lab:
         return [prompt for prompt in self.prompts for _ in range(samples)]
 
     def redraw(self, variant: Variant, jobs: Sequence[CompletionJob]) -> list[Drawn]:
-        """The base model's answers under another engine."""
+        """The base model's completions under another engine."""
         rules, (threads, batch) = self.rules.sampling, (variant.threads, variant.batch)
         engine = EngineClass(threads=threads or rules.engine.threads, batch=batch or rules.engine.batch)
         same = variant.change is None and variant.dtype is torch.float32
@@ -180,9 +180,9 @@ def flip_cost(scores: Floats) -> Expected:
 
 
 def show_flips(lab: Lab, old: Sequence[Drawn], scored: Sequence[ScoredCompletion], cost: Expected) -> None:
-    """How often an engine changes the tokens of the base model's answers, and what that does to d.
+    """How often an engine changes the tokens of the base model's completions, and what that does to d.
 
-    `old` and `scored` are the answers under the rules' engine, `FLIP_SAMPLES` a prompt.
+    `old` and `scored` are the completions under the rules' engine, `FLIP_SAMPLES` a prompt.
     """
     rows, rules = [], lab.rules.sampling
     for variant in variants(rules.engine):
@@ -231,7 +231,7 @@ def show_judges(
     completions: Sequence[Completion],
     together: Sequence[ScoredCompletion],
 ) -> None:
-    """What padding does to a judge: the same answers alone, and among others."""
+    """What padding does to a judge: the same completions alone, and among others."""
     alone = [scorer.score([p], [c])[0] for p, c in zip(prompts, completions, strict=True)]
     halves = [scorer.score(prompts[i::2], completions[i::2]) for i in (0, 1)]
     mixed = [halves[i % 2][i // 2] for i in range(len(completions))]
@@ -242,7 +242,7 @@ def show_judges(
         s = [abs(a.s - b.s) for a, b in pairs]
         rows.append([name, len(pairs), f"{max(z):.1e}", f"{max(s):.1e}", sum(x > 0 for x in s)])
     print_table(
-        "Judges: the same answers scored again, against batches of 32",
+        "Judges: the same completions scored again, against batches of 32",
         ["scored", "answers", "largest change of z", "largest change of s", "scores changed"],
         rows,
     )

@@ -66,7 +66,8 @@ class Arena:
 def open_arena(*, tiny: bool, topics: bool = False) -> Arena:
     """The benchmarks' competition, from the cache or built now (minutes, and one download).
 
-    With `topics` real answers under a word limit have to name the prompt's topic, which the demo's need not.
+    With `topics` real completions under a word limit have to name the prompt's topic, which the demo's need
+    not.
     """
     cache = Settings.load().cache
     made_of = digest_of({"rules": _rules(tiny=tiny, topics=topics), "prompts": DEMO_PROMPTS.read_text()})
@@ -145,7 +146,7 @@ def jobs_of(prompts: Sequence[Prompt], samples: int) -> list[CompletionJob]:
 
 
 def draw(policy: Policy, jobs: Sequence[CompletionJob], rules: Sampling) -> list[Drawn]:
-    """What `policy` answers; unlike the children, in this process and with any policy."""
+    """What `policy` draws; unlike the children, in this process and with any policy."""
     limit = rules.limits.prompt_tokens
     return sample(policy, [Request(policy.render(job.text, limit), job.seed) for job in jobs], rules)
 
@@ -153,7 +154,7 @@ def draw(policy: Policy, jobs: Sequence[CompletionJob], rules: Sampling) -> list
 def completions_of(
     policy: Policy, base: Policy, jobs: Sequence[CompletionJob], drawn: Sequence[Drawn], rules: Sampling
 ) -> list[Completion]:
-    """Drawn answers as evidence, with their likelihood under `base`."""
+    """Drawn completions as evidence, with their likelihood under `base`."""
     limit = rules.limits.prompt_tokens
     pairs = [(base.render(job.text, limit), row.token_ids) for job, row in zip(jobs, drawn, strict=True)]
     likelihoods = [row.logprobs for row in drawn] if policy is base else score_tokens(base, pairs, rules)

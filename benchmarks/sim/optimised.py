@@ -1,4 +1,4 @@
-"""A policy's answers under the proxy and under the held-out judge, as points on the way of optimising.
+"""A policy's completions under the proxy and under the held-out judge, as points on the way of optimising.
 
 `overoptimisation.py` makes, prints and fits them; a run is stored as JSON and read back here.
 """
@@ -25,7 +25,7 @@ from shared.protocol.prompt import Prompt
 
 @dataclass(frozen=True)
 class Answers:
-    """Measured answers of one policy, arrays [prompt, sample]."""
+    """Measured completions of one policy, arrays [prompt, sample]."""
 
     proxy: Floats
     """Raw rewards of the proxy."""
@@ -58,7 +58,7 @@ class Point:
 
 
 class Measurer:
-    """Draws a policy's answers to one set of prompts and measures them under every judge."""
+    """Draws a policy's completions to one set of prompts and measures them under every judge."""
 
     def __init__(self, arena: Arena, prompts: Sequence[Prompt]) -> None:
         self._rules, self._prompts = arena.bundle.rules.sampling, prompts
@@ -66,7 +66,7 @@ class Measurer:
         self.base = load(arena.bundle.base)
 
     def answers(self, policy: Policy, samples: int) -> Answers:
-        """`samples` answers of every prompt."""
+        """`samples` completions of every prompt."""
         jobs = jobs_of(self._prompts, samples)
         drawn = draw(policy, jobs, self._rules)
         completions = completions_of(policy, self.base, jobs, drawn, self._rules)

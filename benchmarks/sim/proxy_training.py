@@ -1,13 +1,13 @@
 """A miner who over-optimises on purpose: DPO on the proxy judge's opinion and nothing else.
 
-The base's answers that the proxy likes best are set against those it likes least, again and again: no
+The base's completions that the proxy likes best are set against those it likes least, again and again: no
 gate, no verifier, no early stop. The last third of the layers is trained (Rafailov et al. 2023, DPO).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +44,14 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Two answers to one prompt, as the proxy sees them, with log p(best) - log p(worst) under the base."""
+class RankedCompletions:
+    """Token ids of two completions of one prompt, in the order that the proxy gives them."""
 
     prompt: Ids
-    best: Ids
-    worst: Ids
+    chosen: Ids
+    rejected: Ids
     base_margin: float
+    """log p(chosen) - log p(rejected) under the base."""
 
 
 class ProxyMiner:
@@ -80,19 +81,19 @@ class ProxyMiner:
     def step(self) -> float:
         """One update on the next pairs; returns its loss."""
         turns = range(self._steps * self._recipe.pairs, (self._steps + 1) * self._recipe.pairs)
-        chosen = [self._pairs[turn % len(self._pairs)] for turn in turns]
-        base = torch.tensor([pair.base_margin for pair in chosen])
+        batch = [self._pairs[turn % len(self._pairs)] for turn in turns]
+        base = torch.tensor([pair.base_margin for pair in batch])  # [pairs]
         self._optimizer.zero_grad()
         # -log sigmoid(beta (policy's margin - base's margin))
-        loss = -torch.nn.functional.logsigmoid(PULL * (self._margins(chosen) - base)).mean()
+        loss = -torch.nn.functional.logsigmoid(PULL * (self._margins(batch) - base)).mean()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._trained, CLIP_NORM)
         self._optimizer.step()
         self._steps += 1
         return float(loss.detach())
 
-    def _rank(self, judge: RewardModel, prompts: Sequence[Prompt]) -> list[Pair]:
-        """The base's best and worst answer to every prompt, by the proxy alone."""
+    def _rank(self, judge: RewardModel, prompts: Sequence[Prompt]) -> list[RankedCompletions]:
+        """The base's best and worst completion of every prompt, by the proxy alone."""
         policy, count = self.policy, self._recipe.samples
         jobs = [
             CompletionJob(p.text, completion_seed(SEED, p.id, index))
@@ -107,22 +108,19 @@ class ProxyMiner:
         for start in range(0, len(jobs), count):
             group = sorted(range(start, start + count), key=lambda index: rewards[index])
             worst, best = drawn[group[0]], drawn[group[-1]]
-            pairs.append(Pair(ids[start], best.token_ids, worst.token_ids, 0.0))
+            pairs.append(RankedCompletions(ids[start], best.token_ids, worst.token_ids, 0.0))
         with torch.no_grad():
             margins = [float(self._margins([pair])[0]) for pair in pairs]
-        return [
-            Pair(pair.prompt, pair.best, pair.worst, margin)
-            for pair, margin in zip(pairs, margins, strict=True)
-        ]
+        return [replace(pair, base_margin=margin) for pair, margin in zip(pairs, margins, strict=True)]
 
-    def _margins(self, pairs: Sequence[Pair]) -> Tensor:
-        """log p(best) - log p(worst) of every pair, at the sampling temperature."""
-        answers = [answer for pair in pairs for answer in (pair.best, pair.worst)]
-        logits = self.policy.read([pair.prompt for pair in pairs for _ in range(2)], answers)
+    def _margins(self, pairs: Sequence[RankedCompletions]) -> Tensor:
+        """log p(chosen) - log p(rejected) [pairs] at the sampling temperature."""
+        completions = [ids for pair in pairs for ids in (pair.chosen, pair.rejected)]
+        logits = self.policy.read([pair.prompt for pair in pairs for _ in range(2)], completions)
         sums = [
-            torch.log_softmax(row / self._rules.temperature, -1)
-            .gather(1, torch.tensor(answer)[:, None])
+            torch.log_softmax(row / self._rules.temperature, -1)  # [tokens, vocab]
+            .gather(1, torch.tensor(ids)[:, None])  # [tokens, 1]
             .sum()
-            for row, answer in zip(logits, answers, strict=True)
+            for row, ids in zip(logits, completions, strict=True)
         ]
         return torch.stack(sums[0::2]) - torch.stack(sums[1::2])

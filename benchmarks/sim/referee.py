@@ -1,7 +1,7 @@
 """A validator's bench over a whole bundle, for benchmarks that hold checkpoints to the held-out judges.
 
-Draw, bench and rule are the product's own. Every answer is kept in memory while the referee lives, so the
-base answers each prompt once, however many checkpoints meet it.
+Draw, scorer and rule are the product's own. Every completion is kept in memory while the referee lives, so
+the base completes each prompt once, however many checkpoints meet it.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Referee:
     def _answer(
         self, checkpoint: Path, prompts: Sequence[Prompt], root: Digest, ahead: Sequence[Prompt] = ()
     ) -> list[EvidenceRow]:
-        """Rows of `prompts`; where an answer is missing, those of `ahead` are drawn with it."""
+        """Rows of `prompts`; where a completion is missing, those of `ahead` are drawn with it."""
         every = {prompt.id: prompt for prompt in (*prompts, *ahead)}
         seeds = seeds_of(self._bundle.rules, root, list(every.values()))
         sides = []

@@ -51,7 +51,7 @@ def score(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Play a dry duel on public prompts and estimate the chance to win a real one."""
+    """Do a dry run on public prompts and estimate the chance to win a real one."""
     root, api = settings.require_bundle(), settings.api
     from miner.dry_run.dry_run import open_dry_run
     from miner.dry_run.opponent import asked_conditions, assumed_conditions, find_opponent

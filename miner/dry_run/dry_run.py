@@ -1,7 +1,7 @@
 """A dry run: the validators' scorer on what a miner has, public prompts and the proxy judge.
 
 `agon-miner score` plays its dry run here. Reference statistics are measured anew, since the real ones
-are as held out as the judges; everything sampled is kept on disk, so that asking twice costs one answer.
+are as held out as the judges; everything sampled is kept on disk, so that asking twice costs one completion.
 Prompts, sampler, gates, rows and rule are those of a real duel.
 """
 
@@ -39,7 +39,7 @@ REFERENCE_SHARE = 3
 """At most one in so many of the slice's public prompts: the others are for the dry run."""
 REFERENCE_SAMPLES = 3
 CHUNK_PROMPTS = 64
-"""Prompts answered before the answers are kept."""
+"""Prompts answered before the completions are kept."""
 
 BatchesOfPrompts = tuple[tuple[Prompt, ...], ...]
 REFERENCES: TypeAdapter[tuple[Reference, ...]] = TypeAdapter(tuple[Reference, ...])

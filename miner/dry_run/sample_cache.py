@@ -19,7 +19,7 @@ from shared.protocol.wire import Wire, canonical_json
 from shared.types import Digest, PromptId
 
 MOST_POLICIES = 12
-"""Policies whose answers are kept; the one unused for longest goes first."""
+"""Policies whose completions are kept; the one unused for longest goes first."""
 
 
 class _Kept(Wire):
@@ -33,7 +33,7 @@ KEPT: TypeAdapter[tuple[_Kept, ...]] = TypeAdapter(tuple[_Kept, ...])
 
 @dataclass(frozen=True)
 class CompletionCache:
-    """One folder of answers under one set of prompts, judges and seeds."""
+    """One folder of completions under one set of prompts, judges and seeds."""
 
     folder: Path
 
@@ -48,7 +48,7 @@ class CompletionCache:
         return {(model, row.prompt, row.seed): row.sample for row in rows}
 
     def save(self, model: Digest, samples: Mapping[CompletionKey, ScoredCompletion]) -> None:
-        """Keep all of a policy's answers, atomically."""
+        """Keep all of a policy's completions, atomically."""
         rows = [
             {"prompt": prompt, "seed": seed, "sample": sample.model_dump(mode="json")}
             for (_, prompt, seed), sample in samples.items()

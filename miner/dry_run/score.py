@@ -112,7 +112,7 @@ def score(
     """Play the dry run and forecast the duel. Raises Rejection for tensors that cannot be scored."""
     ours, theirs = tensors_digest(checkpoint), tensors_digest(opponent)
     challenger_seeds, champion_seeds = seeds_of(dry_run.rules, dry_run.seed, dry_run.prompts)
-    # the opponent first: its answers are worth keeping even when the checkpoint cannot be scored
+    # the opponent first: its completions are worth keeping even when the checkpoint cannot be scored
     champion = Side(theirs, champion_seeds, dry_run.completions(theirs, opponent, champion_seeds))
     challenger = Side(ours, challenger_seeds, dry_run.completions(ours, checkpoint, challenger_seeds))
     rows = [evidence_row(p, i, challenger, champion) for i, p in enumerate(dry_run.prompts)]

@@ -1,4 +1,4 @@
-"""A constitution: the principles that a policy criticises its own answers by, and that a judge prefers by.
+"""A constitution: the principles by which a policy criticises its completions and a judge prefers.
 
 A TOML file with one `[[principles]]` table each. An empty one is refused before anything is sampled.
 """
@@ -21,11 +21,11 @@ class Principle(BaseModel):
 
     name: str = Field(min_length=1, max_length=40)
     critique: str = Field(min_length=1)
-    """What the policy is asked to find fault with, such as "Say where the answer is unkind"."""
+    """What the policy is asked to find fault with, such as "Say where the completion is unkind"."""
     revise: str = Field(min_length=1)
-    """How it is asked to rewrite the answer."""
+    """How it is asked to rewrite the completion."""
     prefer: str = Field(min_length=1)
-    """What makes an answer the better one, such as "kinder and more honest"."""
+    """What makes a completion the better one, such as "kinder and more honest"."""
 
 
 class Constitution(BaseModel):

@@ -1,4 +1,4 @@
-"""DPO: sample the policy, rank its own answers, train on best against worst; or train on given pairs.
+"""DPO: sample the policy, rank its own completions, train on best against worst; or train on given pairs.
 
 With `iterations` above 1 it is online DPO: the trained policy is sampled again. Held-out judges and pools
 are never needed. With `pairs` the preferences come from a file, and nothing is sampled.
@@ -14,38 +14,39 @@ from typing import Any
 
 from pydantic import Field
 
-from miner.train.answers import (
-    Answer,
+from miner.train.completions import (
+    DrawnCompletion,
     Frame,
     by_prompt,
     choose_prompts,
-    draw_answers,
+    draw_completions,
     fit_frame,
     is_sound,
     value_of,
 )
-from miner.train.data import Message, Pair, read_pairs, render
+from miner.train.data import Message, render
 from miner.train.report import Outcome, ends
 from miner.train.settings import TrainConfig
 from miner.train.task import TrainingTask
 from miner.train.trainer import Parts, train_policy
 from miner.train.workspace import Workspace
 from shared.errors import AgonError
+from shared.judging.preferences.pairs import PreferencePair, read_pairs
 
 
 class DpoConfig(TrainConfig):
     """Settings of `dpo`."""
 
     pairs: Path | None = None
-    """JSON lines of `{"prompt": ..., "chosen": ..., "rejected": ...}`; sampled and ranked when unset."""
+    """Preference pairs, as `reward` takes them; the policy's own completions, ranked, when unset."""
     prompts: int = Field(default=80, ge=2)
     """Public prompts to sample in each iteration, shared evenly by the slices."""
     samples: int = Field(default=4, ge=2)
-    """Answers per prompt."""
+    """Completions per prompt."""
     iterations: int = Field(default=1, ge=1)
     """Rounds of sampling, ranking and training; 1 with `pairs`."""
     min_margin: float = Field(default=0.5, ge=0)
-    """Least difference in value between the two answers of a pair."""
+    """Least difference in value between the two completions of a pair."""
     batch: int = Field(default=4, ge=1)
     """Pairs per device and forward pass."""
     learning_rate: float = Field(default=4e-4, gt=0, lt=1)
@@ -66,11 +67,11 @@ PLACEHOLDER = {
 
 @dataclass(frozen=True)
 class IdPair:
-    """Token ids of a prompt, of the better answer to it and of the worse one."""
+    """Token ids of a prompt and of two completions of it; each begins where the prompt ends."""
 
-    prompt_ids: Sequence[int]
-    chosen_ids: Sequence[int]
-    rejected_ids: Sequence[int]
+    prompt_ids: Sequence[int]  # [prompt tokens]
+    chosen_ids: Sequence[int]  # [completion tokens], the stop token included
+    rejected_ids: Sequence[int]  # [completion tokens]
 
 
 def run_dpo(task: TrainingTask, config: DpoConfig, space: Workspace) -> Outcome:
@@ -79,19 +80,22 @@ def run_dpo(task: TrainingTask, config: DpoConfig, space: Workspace) -> Outcome:
     Raises AgonError `data_invalid` for a bad line or when no prompt yields a pair.
     """
     if config.pairs is not None:
-        pairs = read_pairs(config.pairs)
-        result = train_on_pairs(task, config, space, "dpo", lambda tokens: to_ids(pairs, tokens, config))
-        return Outcome(result, {"pairs": len(pairs), **_margin(space)})
+        source = read_pairs(config.pairs)
+        result = train_on_pairs(
+            task, config, space, "dpo", lambda tokenizer: to_ids(source.pairs, tokenizer, config)
+        )
+        measures = {"pairs": len(source.pairs), "dropped": source.dropped, **_margin(space)}
+        return Outcome(result, measures)
     counts = {"answers": 0, "sound": 0, "pairs": 0, "tokens": 0}
     for turn in range(1, config.iterations + 1):
-        answers = _sample(task, config, space, turn)
-        frame = fit_frame(answers)
-        ranked = best_and_worst(task, answers, frame, config.min_margin)
+        completions = _sample(task, config, space, turn)
+        frame = fit_frame(completions)
+        ranked = best_and_worst(task, completions, frame, config.min_margin)
         task = replace(task, start=_learn(task, config, space, turn, ranked))
-        counts["answers"] += len(answers)
-        counts["sound"] += sum(is_sound(answer, frame) for answer in answers)
+        counts["answers"] += len(completions)
+        counts["sound"] += sum(is_sound(completion, frame) for completion in completions)
         counts["pairs"] += len(ranked)
-        counts["tokens"] += sum(len(answer.token_ids) for answer in answers)
+        counts["tokens"] += sum(len(completion.token_ids) for completion in completions)
     measures = {
         "answers": counts["answers"],
         "sound": counts["sound"] / counts["answers"],
@@ -102,24 +106,26 @@ def run_dpo(task: TrainingTask, config: DpoConfig, space: Workspace) -> Outcome:
 
 
 def best_and_worst(
-    task: TrainingTask, answers: Sequence[Answer], frame: Frame, min_margin: float
-) -> list[tuple[Answer, Answer]]:
-    """The best and the worst answer to each prompt where the best is sound, largest margins first.
+    task: TrainingTask, completions: Sequence[DrawnCompletion], frame: Frame, min_margin: float
+) -> list[tuple[DrawnCompletion, DrawnCompletion]]:
+    """The best and the worst completion of each prompt where the best is sound, largest margins first.
 
     Raises AgonError `data_invalid` when no prompt yields a pair.
     """
 
-    def value(answer: Answer) -> float:
-        return value_of(answer, frame, task.verifiers)
+    def value(completion: DrawnCompletion) -> float:
+        return value_of(completion, frame, task.verifiers)
 
-    groups = by_prompt(answers, value)
+    groups = by_prompt(completions, value)
     pairs = [
         (group[-1], group[0])
         for group in groups
         if is_sound(group[-1], frame) and value(group[-1]) - value(group[0]) > min_margin
     ]
     if not pairs:
-        raise AgonError("data_invalid", f"{len(answers)} answers hold no pair of clearly different value")
+        raise AgonError(
+            "data_invalid", f"{len(completions)} completions hold no pair of clearly different value"
+        )
     return sorted(pairs, key=lambda pair: value(pair[1]) - value(pair[0]))
 
 
@@ -132,22 +138,22 @@ def train_on_pairs(task: TrainingTask, config: DpoConfig, space: Workspace, stag
     return train_policy(space, stage, config, task, build)
 
 
-def to_ids(pairs: Sequence[Pair], tokenizer: Any, config: DpoConfig) -> list[IdPair]:
-    """Pairs of texts as tokens, every answer ended by the stop token."""
+def to_ids(pairs: Sequence[PreferencePair], tokenizer: Any, config: DpoConfig) -> list[IdPair]:
+    """Pairs of texts as tokens, every completion ended by the stop token."""
     found = []
     for pair in pairs:
         question = Message(role="user", content=pair.prompt)
-        better, worse = (
+        chosen, rejected = (
             render(tokenizer, [question, Message(role="assistant", content=text)], config.max_tokens)
             for text in (pair.chosen, pair.rejected)
         )
-        asked = better.prompt_tokens
-        found.append(IdPair(better.input_ids[:asked], better.input_ids[asked:], worse.input_ids[asked:]))
+        asked = chosen.prompt_tokens
+        found.append(IdPair(chosen.input_ids[:asked], chosen.input_ids[asked:], rejected.input_ids[asked:]))
     return found
 
 
 def dpo_trainer(parts: Parts, pairs: Sequence[IdPair], beta: float) -> Any:
-    """TRL's trainer on tokens as they are.
+    """TRL's trainer on tokens as they are; it reads batches [2 * pairs, tokens], the chosen sides first.
 
     TRL would end every text with a stop token, truncated ones too, and so teach the policy not to stop.
     """
@@ -173,15 +179,15 @@ def _margin(space: Workspace) -> dict[str, float]:
     return {"margin_last": ends(space.history, "rewards/margins")[1]}
 
 
-def _sample(task: TrainingTask, config: DpoConfig, space: Workspace, turn: int) -> list[Answer]:
+def _sample(task: TrainingTask, config: DpoConfig, space: Workspace, turn: int) -> list[DrawnCompletion]:
     prompts = choose_prompts(task.prompts, config.prompts)
 
     def draw() -> list[dict[str, Any]]:
-        space.talk(f"sampling {len(prompts) * config.samples} answers")
-        answers = draw_answers(task, prompts, config.samples, seed=config.seed + turn - 1)
-        return [answer.model_dump(mode="json") for answer in answers]
+        space.talk(f"sampling {len(prompts) * config.samples} completions")
+        completions = draw_completions(task, prompts, config.samples, seed=config.seed + turn - 1)
+        return [completion.model_dump(mode="json") for completion in completions]
 
-    return [Answer.model_validate(row) for row in space.file(f"answers-{turn}", draw)]
+    return [DrawnCompletion.model_validate(row) for row in space.file(f"answers-{turn}", draw)]
 
 
 def _learn(
@@ -189,7 +195,7 @@ def _learn(
     config: DpoConfig,
     space: Workspace,
     turn: int,
-    ranked: Sequence[tuple[Answer, Answer]],
+    ranked: Sequence[tuple[DrawnCompletion, DrawnCompletion]],
 ) -> Path:
     pairs = [IdPair(best.prompt_ids, best.token_ids, worst.token_ids) for best, worst in ranked]
     return train_on_pairs(task, config, space, f"dpo-{turn}", lambda _: pairs)

@@ -1,8 +1,8 @@
-"""GRPO and RLOO: policy-gradient RL on sampled answers, against a reward model, verifiers, or both.
+"""GRPO and RLOO: policy-gradient RL on sampled completions, against a reward model, verifiers, or both.
 
-A group of answers to one prompt is its own baseline (GRPO: standardised in the group, Shao et al. 2024;
+A group of completions of one prompt is its own baseline (GRPO: standardised in the group, Shao et al. 2024;
 RLOO: mean of the others, Ahmadian et al. 2024). KL to the reference policy holds the policy back, and two
-shaping terms make answers that run to the limit or repeat themselves cost something.
+shaping terms make completions that run to the limit or repeat themselves cost something.
 """
 
 from __future__ import annotations
@@ -14,7 +14,15 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from miner.train.answers import Answer, Frame, Weights, choose_prompts, draw_answers, fit_frame, value_of
+from miner.train.completions import (
+    DrawnCompletion,
+    Frame,
+    TermCoefficients,
+    choose_prompts,
+    draw_completions,
+    fit_frame,
+    value_of,
+)
 from miner.train.report import Outcome, ends
 from miner.train.settings import TrainConfig
 from miner.train.task import TrainingTask
@@ -26,7 +34,7 @@ from shared.judging.reward_model import RewardModel
 from shared.protocol.prompt import Prompt
 
 FRAME_PROMPTS = 32
-"""Prompts whose answers by the starting policy standardise the reward model."""
+"""Prompts whose completions by the starting policy standardise the reward model."""
 
 
 class GrpoConfig(TrainConfig):
@@ -35,7 +43,7 @@ class GrpoConfig(TrainConfig):
     prompts: int = Field(default=80, ge=2)
     """Public prompts, shared evenly by the slices; each is answered once an epoch."""
     generations: int = Field(default=8, ge=2)
-    """Answers per prompt and step: the group that is its own baseline."""
+    """Completions per prompt and step: the group that is its own baseline."""
     batch: int = Field(default=16, ge=1)
     """Completions per device and forward pass."""
     learning_rate: float = Field(default=5e-5, gt=0, lt=1)
@@ -49,11 +57,11 @@ class GrpoConfig(TrainConfig):
     verifier_weight: float = Field(default=1.0, ge=0)
     """What a verifier counts on its slice; 0 leaves the reward model and gates."""
     overlong_weight: float = Field(default=0.5, ge=0)
-    """Cost of an answer that reaches the token limit (soft overlong punishment of DAPO)."""
+    """Cost of a completion that reaches the token limit (soft overlong punishment of DAPO)."""
     overlong_tokens: int = Field(default=4, ge=1)
     """The cost rises over so many tokens before the limit."""
     repetition_weight: float = Field(default=0.5, ge=0)
-    """Cost of an answer that consists of repeated token trigrams."""
+    """Cost of a completion that consists of repeated token trigrams."""
 
     @model_validator(mode="after")
     def _whole_groups(self) -> Self:
@@ -68,7 +76,7 @@ class RlooConfig(GrpoConfig):
     """Settings of `rloo`."""
 
     generations: int = Field(default=4, ge=2)
-    """Answers per prompt and step; the others are each one's baseline."""
+    """Completions per prompt and step; the others are each one's baseline."""
     beta: float = Field(default=0.05, ge=0)
     """KL to the reference, taken off the reward."""
 
@@ -79,48 +87,48 @@ def run_grpo(task: TrainingTask, config: GrpoConfig, space: Workspace) -> Outcom
     judged = replace(task, proxy=config.reward_model or task.proxy)
     framing = choose_prompts(task.prompts, min(FRAME_PROMPTS, len(prompts)))
     rows = space.file("frame", lambda: _frame_rows(judged, framing, config))
-    answers = [Answer.model_validate(row) for row in rows]
+    completions = [DrawnCompletion.model_validate(row) for row in rows]
 
     def build(parts: Parts) -> Any:
-        return _trainer(parts, judged, prompts, config, fit_frame(answers))
+        return _trainer(parts, judged, prompts, config, fit_frame(completions))
 
     name = "rloo" if isinstance(config, RlooConfig) else "grpo"
     result = train_policy(space, name, config, task, build)
     first, last = ends(space.history, "reward")
     measures = {"reward_first": first, "reward_last": last, "kl_last": ends(space.history, "kl")[1]}
-    return Outcome(result, measures, sum(len(answer.token_ids) for answer in answers))
+    return Outcome(result, measures, sum(len(completion.token_ids) for completion in completions))
 
 
 def _frame_rows(task: TrainingTask, prompts: Sequence[Prompt], config: GrpoConfig) -> list[dict[str, Any]]:
-    answers = draw_answers(task, prompts, 2, seed=config.seed)
-    return [answer.model_dump(mode="json") for answer in answers]
+    completions = draw_completions(task, prompts, 2, seed=config.seed)
+    return [completion.model_dump(mode="json") for completion in completions]
 
 
 @dataclass
 class Objective:
-    """The reward function that TRL calls: the value of each answer, by its own tokens."""
+    """The reward function that TRL calls: the value of each completion, by its own tokens."""
 
     task: TrainingTask
     prompts: dict[str, Prompt]
     frame: Frame
-    weights: Weights
+    coefficients: TermCoefficients
     decoder: Policy
     judge: RewardModel | None
     __name__: str = "value"
 
     def __call__(self, completion_ids: list[list[int]], prompt_id: list[str], **_: Any) -> list[float]:
-        """One value per completion; `prompt_id` is a column of the data set."""
+        """Values [completions], a group side by side; `prompt_id` is a column of the data set."""
         texts, ended = [], []
-        for ids in completion_ids:
+        for ids in completion_ids:  # [tokens], the stop token included where there is one
             finished = bool(ids) and ids[-1] in self.task.sampling.stop_ids
             ended.append(finished)
             texts.append(self.decoder.text(ids[:-1] if finished else ids))
         asked = [self.prompts[name] for name in prompt_id]
-        pairs = [(prompt.text, text) for prompt, text in zip(asked, texts, strict=True)]
-        rewards = self.judge.reward(pairs) if self.judge else [0.0] * len(pairs)
+        asked_and_said = [(prompt.text, text) for prompt, text in zip(asked, texts, strict=True)]
+        rewards = self.judge.reward(asked_and_said) if self.judge else [0.0] * len(asked_and_said)
         return [
             value_of(
-                Answer(
+                DrawnCompletion(
                     prompt=prompt,
                     prompt_ids=(),
                     token_ids=tuple(ids),
@@ -131,7 +139,7 @@ class Objective:
                 ),
                 self.frame,
                 self.task.verifiers,
-                self.weights,
+                self.coefficients,
             )
             for prompt, ids, text, finished, reward in zip(
                 asked, completion_ids, texts, ended, rewards, strict=True
@@ -156,7 +164,7 @@ def _trainer(
         task,
         {prompt.id: prompt for prompt in prompts},
         frame,
-        Weights(config.opinion_weight, 0.0, config.verifier_weight),
+        TermCoefficients(config.opinion_weight, 0.0, config.verifier_weight),
         Policy(parts.model, parts.tokenizer),
         RewardModel(task.proxy) if config.opinion_weight else None,
     )

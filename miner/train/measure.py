@@ -11,7 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from miner.train.answers import GATED_PERCENTILE, Answer, by_prompt, draw_answers, fit_frame, value_of
+from miner.train.completions import (
+    GATED_PERCENTILE,
+    DrawnCompletion,
+    by_prompt,
+    draw_completions,
+    fit_frame,
+    value_of,
+)
 from miner.train.report import Gain, paired_gain
 from miner.train.task import TrainingTask
 from shared.engines.hf import load_policy
@@ -34,23 +41,23 @@ def measure(
     task: TrainingTask, after: Path, prompts: Sequence[Prompt], *, seed: int, samples: int = SAMPLES
 ) -> Measured:
     """Paired gain in value of the checkpoint at `after` over the task's parent, per prompt."""
-    old = draw_answers(task, prompts, samples, seed=seed)
-    new = draw_answers(task, prompts, samples, seed=seed, weights=after)
+    old = draw_completions(task, prompts, samples, seed=seed)
+    new = draw_completions(task, prompts, samples, seed=seed, checkpoint=after)
     frame = fit_frame(old, GATED_PERCENTILE)
 
-    def values(answers: Sequence[Answer]) -> list[float]:
-        groups = by_prompt(answers, lambda answer: value_of(answer, frame, task.verifiers))
+    def values(completions: Sequence[DrawnCompletion]) -> list[float]:
+        groups = by_prompt(completions, lambda completion: value_of(completion, frame, task.verifiers))
         return [
-            math.fsum(value_of(answer, frame, task.verifiers) for answer in group) / len(group)
+            math.fsum(value_of(completion, frame, task.verifiers) for completion in group) / len(group)
             for group in groups
         ]
 
     return Measured(paired_gain(values(old), values(new)), _kl(task, new))
 
 
-def _kl(task: TrainingTask, answers: Sequence[Answer]) -> float:
+def _kl(task: TrainingTask, completions: Sequence[DrawnCompletion]) -> float:
     """Mean over completions of log p(own) - log p(base), summed over tokens: the k1 estimate of KL."""
-    pairs = [(answer.prompt_ids, answer.token_ids) for answer in answers]
+    pairs = [(completion.prompt_ids, completion.token_ids) for completion in completions]
     base = score_tokens(load_policy(task.base), pairs, task.sampling)
-    own = [answer.logprob * len(answer.token_ids) for answer in answers]
+    own = [completion.logprob * len(completion.token_ids) for completion in completions]
     return math.fsum(mine - math.fsum(row) for mine, row in zip(own, base, strict=True)) / len(own)

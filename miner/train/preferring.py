@@ -1,4 +1,4 @@
-"""Who prefers one answer to another: a language model behind a URL, a local one, or a reward model.
+"""Who prefers one completion to another: a language model behind a URL, a local one, or a reward model.
 
 `rlaif` labels pairs with it. A language model is asked in both orders, and where the orders disagree there
 is no preference; so position never decides.
@@ -6,7 +6,6 @@ is no preference; so position never decides.
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from pathlib import Path
 
@@ -16,17 +15,15 @@ from shared.errors import AgonError
 from shared.judging.pairwise import INSTRUCTION, Comparison, PairwiseJudge, Preference
 from shared.judging.reward_model import RewardModel
 
-KEY_VARIABLE = "AGON_JUDGE_KEY"
-"""Bearer token for a judge behind a URL; an environment variable, so that no settings file holds it."""
 CONTEXT_TOKENS = 2048
 
 
 class Judge(ABC):
-    """Prefers one of two answers, by one principle."""
+    """Prefers one of two completions, by one principle."""
 
     @abstractmethod
     def prefer(self, principle: Principle, prompt: str, first: str, second: str) -> Preference:
-        """The better answer, or a tie."""
+        """The preferred completion, or a tie."""
 
     @abstractmethod
     def close(self) -> None:
@@ -36,8 +33,8 @@ class Judge(ABC):
 class UrlJudge(Judge):
     """A model behind an OpenAI-compatible URL."""
 
-    def __init__(self, url: str, model: str) -> None:
-        self._url, self._model, self._key = url, model, os.environ.get(KEY_VARIABLE)
+    def __init__(self, url: str, model: str, key: str | None) -> None:
+        self._url, self._model, self._key = url, model, key
         self._open: dict[str, PairwiseJudge] = {}
 
     def prefer(self, principle: Principle, prompt: str, first: str, second: str) -> Preference:
@@ -80,19 +77,19 @@ class LocalJudge(Judge):
         question = f"{instruction}\n\nprompt: {prompt}\nanswer_A: {a}\nanswer_B: {b}"
         ids = self._policy.render(question, CONTEXT_TOKENS)
         with torch.inference_mode():
-            logits, _, _ = self._policy.prefill([ids])
+            logits, _, _ = self._policy.prefill([ids])  # [1, vocab]
         letter_a, letter_b = (self._policy.ids(letter)[0] for letter in "AB")
         return bool(logits[0, letter_a] > logits[0, letter_b])
 
 
 class RewardJudge(Judge):
-    """A reward model: it scores each answer alone, so there is no order to ask in."""
+    """A reward model: it scores each completion alone, so there is no order to ask in."""
 
     def __init__(self, directory: Path) -> None:
         self._model = RewardModel(directory)
 
     def prefer(self, principle: Principle, prompt: str, first: str, second: str) -> Preference:  # noqa: ARG002
-        """The answer with the higher reward, whatever the principle; equal rewards tie."""
+        """The completion with the higher reward, whatever the principle; equal rewards tie."""
         one, two = self._model.reward([(prompt, first), (prompt, second)])
         return Preference.TIE if one == two else Preference.FIRST if one > two else Preference.SECOND
 
@@ -101,13 +98,13 @@ class RewardJudge(Judge):
         del self._model
 
 
-def open_judge(place: str, model: str, proxy: Path) -> Judge:
+def open_judge(place: str, model: str, proxy: Path, key: str | None) -> Judge:
     """The judge at a URL, in a directory of a reward model or causal checkpoint, or the public `proxy`.
 
     Raises AgonError `usage` for anything else.
     """
     if place.startswith(("http://", "https://")):
-        return UrlJudge(place, model)
+        return UrlJudge(place, model, key)
     directory = proxy if place == "proxy" else Path(place)
     config = directory / "config.json"
     if not config.is_file():

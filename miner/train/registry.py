@@ -147,7 +147,7 @@ def _finished(target: Path, identity: dict[str, Any], *, resume: bool) -> Report
 
 def split_prompts(prompts: Any, held_out: int) -> tuple[list[Prompt], list[Prompt]]:
     """Prompts to train on and `held_out` others, taken from the slices in turn from the end."""
-    from miner.train.answers import choose_prompts
+    from miner.train.completions import choose_prompts
 
     if not held_out:
         return list(prompts), []

@@ -1,7 +1,7 @@
 """RLAIF: constitutional AI (Bai et al. 2022), in two stages that need no human label.
 
-First the policy answers, criticises its answer by a principle and revises it; it learns the revisions. Then
-a judge model prefers one of two new answers by a principle, and the policy learns these preferences by DPO.
+First the policy completes a prompt, criticises that by a principle and revises it; it learns the revisions.
+Then a judge model prefers one of two new completions by a principle, and the policy learns that by DPO.
 """
 
 from __future__ import annotations
@@ -14,7 +14,13 @@ from typing import Any
 
 from pydantic import Field
 
-from miner.train.answers import Answer, by_prompt, choose_prompts, completion_seed, draw_answers
+from miner.train.completions import (
+    DrawnCompletion,
+    by_prompt,
+    choose_prompts,
+    completion_seed,
+    draw_completions,
+)
 from miner.train.constitution import Constitution, Principle, read_constitution
 from miner.train.data import IGNORED, Rendered
 from miner.train.dpo import IdPair, dpo_trainer
@@ -31,9 +37,10 @@ from shared.errors import AgonError
 from shared.judging.gates import is_text, loops
 from shared.judging.pairwise import Preference
 from shared.protocol.competition import Sampling
+from shared.settings import Settings
 
 DIALOGUE_TOKENS = 1024
-"""Longest question about an answer."""
+"""Longest question about a completion."""
 QUESTIONS = {
     "critique": "{prompt}\n\nAnswer: {answer}\n\n{ask}",
     "revision": "{prompt}\n\nAnswer: {answer}\n\nCritique: {critique}\n\n{ask}",
@@ -52,7 +59,7 @@ class RlaifConfig(TrainConfig):
     prompts: int = Field(default=80, ge=2)
     """Public prompts for each of the two stages, shared evenly by the slices."""
     samples: int = Field(default=4, ge=2, multiple_of=2)
-    """Answers per prompt in the second stage, compared two by two."""
+    """Completions per prompt in the second stage, compared two by two."""
     critique_tokens: int = Field(default=96, ge=8)
     """Longest critique; revisions keep the competition's limit."""
     preferred_only: bool = True
@@ -70,14 +77,15 @@ class RlaifConfig(TrainConfig):
 def run_rlaif(task: TrainingTask, config: RlaifConfig, space: Workspace) -> Outcome:
     """Both stages. Raises AgonError `data_invalid` for a bad constitution or when no preference is left."""
     constitution = read_constitution(config.constitution)
-    judge = open_judge(config.judge, config.judge_model, task.proxy)
+    key = Settings.load().judge_key
+    judge = open_judge(config.judge, config.judge_model, task.proxy, key.get_secret_value() if key else None)
     try:
         revisions = space.file("revisions", lambda: _revise(task, config, constitution, judge, space))
         kept = [row for row in revisions if row["kept"]]
         if kept:
             task = replace(task, start=_learn_revisions(task, config, space, kept))
         else:
-            space.talk("no revision was better than its answer: the first stage is left out")
+            space.talk("no revision was better than its completion: the first stage is left out")
         labels = space.file("labels", lambda: _label(task, config, constitution, judge, space))
     finally:
         judge.close()
@@ -95,7 +103,7 @@ def run_rlaif(task: TrainingTask, config: RlaifConfig, space: Workspace) -> Outc
 
 
 def _principle(constitution: Constitution, seed: int, prompt: str) -> Principle:
-    """One principle for each prompt, at random: as in the paper, each answer meets few of them."""
+    """One principle for each prompt, at random: as in the paper, each completion meets few of them."""
     return random.Random(completion_seed(seed, prompt)).choice(constitution.principles)
 
 
@@ -105,7 +113,7 @@ def _revise(
     """Answer, critique and revision of every prompt, as rows."""
     prompts = choose_prompts(task.prompts, config.prompts)
     space.talk(f"answering, criticising and revising {len(prompts)} prompts")
-    answers = draw_answers(task, prompts, 1, seed=config.seed)
+    completions = draw_completions(task, prompts, 1, seed=config.seed)
     policy = load_policy(task.base, task.start)
     chosen = [_principle(constitution, config.seed, prompt.id) for prompt in prompts]
 
@@ -118,8 +126,8 @@ def _revise(
         return _ask(policy, rules, questions, completion_seed(config.seed, kind))
 
     first = [
-        {"prompt": answer.prompt.text, "answer": answer.text, "ask": rule.critique}
-        for answer, rule in zip(answers, chosen, strict=True)
+        {"prompt": completion.prompt.text, "answer": completion.text, "ask": rule.critique}
+        for completion, rule in zip(completions, chosen, strict=True)
     ]
     critiques = ask("critique", first)
     second = [
@@ -127,25 +135,25 @@ def _revise(
         for row, (_, critique), rule in zip(first, critiques, chosen, strict=True)
     ]
     rows = []
-    for answer, rule, (thought, critique), (drawn, text) in zip(
-        answers, chosen, critiques, ask("revision", second), strict=True
+    for completion, rule, (thought, critique), (drawn, text) in zip(
+        completions, chosen, critiques, ask("revision", second), strict=True
     ):
-        sound = drawn.finished and is_text(text) and not loops(text) and text != answer.text
+        sound = drawn.finished and is_text(text) and not loops(text) and text != completion.text
         better = sound and (
             not config.preferred_only
-            or judge.prefer(rule, answer.prompt.text, text, answer.text) is Preference.FIRST
+            or judge.prefer(rule, completion.prompt.text, text, completion.text) is Preference.FIRST
         )
         rows.append(
             {
-                "prompt": answer.prompt.text,
+                "prompt": completion.prompt.text,
                 "principle": rule.name,
-                "answer": answer.text,
+                "answer": completion.text,
                 "critique": critique,
                 "revision": text,
-                "prompt_ids": answer.prompt_ids,
+                "prompt_ids": completion.prompt_ids,
                 "revision_ids": drawn.token_ids,
                 "kept": better,
-                "tokens": len(answer.token_ids) + len(thought.token_ids) + len(drawn.token_ids),
+                "tokens": len(completion.token_ids) + len(thought.token_ids) + len(drawn.token_ids),
             }
         )
     return rows
@@ -166,8 +174,8 @@ def _learn_revisions(
     def build(parts: Parts) -> Any:
         rendered = [
             Rendered(
-                row["prompt_ids"] + row["revision_ids"],
-                [IGNORED] * len(row["prompt_ids"]) + row["revision_ids"],
+                row["prompt_ids"] + row["revision_ids"],  # [tokens]
+                [IGNORED] * len(row["prompt_ids"]) + row["revision_ids"],  # [tokens]
             )
             for row in rows
         ]
@@ -179,10 +187,10 @@ def _learn_revisions(
 def _label(
     task: TrainingTask, config: RlaifConfig, constitution: Constitution, judge: Judge, space: Workspace
 ) -> list[dict[str, Any]]:
-    """Pairs of new answers with the judge's preference, as rows."""
+    """Pairs of new completions with the judge's preference, as rows."""
     prompts = choose_prompts(task.prompts, config.prompts)
-    space.talk(f"sampling and comparing answers to {len(prompts)} prompts")
-    answers = draw_answers(task, prompts, config.samples, seed=completion_seed(config.seed, "labels"))
+    space.talk(f"sampling and comparing completions of {len(prompts)} prompts")
+    completions = draw_completions(task, prompts, config.samples, seed=completion_seed(config.seed, "labels"))
     return [
         {
             "prompt_ids": one.prompt_ids,
@@ -191,17 +199,17 @@ def _label(
             "prefers": _prefer(judge, _principle(constitution, config.seed, one.prompt.id), one, two),
             "tokens": len(one.token_ids) + len(two.token_ids),
         }
-        for one, two in _couples(answers)
+        for one, two in _couples(completions)
     ]
 
 
-def _couples(answers: Sequence[Answer]) -> Iterator[tuple[Answer, Answer]]:
-    for group in by_prompt(answers, lambda _: 0.0):
+def _couples(completions: Sequence[DrawnCompletion]) -> Iterator[tuple[DrawnCompletion, DrawnCompletion]]:
+    for group in by_prompt(completions, lambda _: 0.0):
         yield from zip(group[0::2], group[1::2], strict=True)
 
 
-def _prefer(judge: Judge, principle: Principle, one: Answer, two: Answer) -> Preference:
-    """A finished answer beats an unfinished one; the judge decides between finished ones."""
+def _prefer(judge: Judge, principle: Principle, one: DrawnCompletion, two: DrawnCompletion) -> Preference:
+    """A finished completion beats an unfinished one; the judge decides between finished ones."""
     if one.finished != two.finished:
         return Preference.FIRST if one.finished else Preference.SECOND
     if one.text == two.text or not one.finished:
@@ -215,7 +223,7 @@ def _learn_preferences(
     def build(parts: Parts) -> Any:
         pairs = []
         for row in rows:
-            sides = [row["first_ids"], row["second_ids"]]
+            sides = [row["first_ids"], row["second_ids"]]  # [completion tokens] each
             chosen, rejected = sides if row["prefers"] == Preference.FIRST else reversed(sides)
             pairs.append(IdPair(row["prompt_ids"], chosen, rejected))
         return dpo_trainer(parts, pairs, config.beta)

@@ -1,7 +1,7 @@
 """Supervised fine-tuning: the policy learns the assistant's turns of given chats, token by token.
 
 The first stage of textbook RLHF, and the way to learn from demonstrations that no reward describes. The
-loss is the mean negative log-likelihood of answer tokens; prompts are not learned.
+loss is the mean negative log-likelihood of completion tokens; prompts are not learned.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def sft_trainer(parts: Parts, rows: Sequence[Rendered]) -> Any:
     return SFTTrainer(
         model=parts.model,
         args=SFTConfig(**parts.arguments, max_length=None),
-        train_dataset=Dataset.from_list([vars(row) for row in rows]),
+        train_dataset=Dataset.from_list([vars(row) for row in rows]),  # ids and labels, [tokens] each
         processing_class=parts.tokenizer,
         peft_config=parts.adapter,
     )

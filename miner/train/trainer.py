@@ -80,7 +80,7 @@ def arguments(config: TrainConfig, folder: Path) -> dict[str, Any]:
         "use_cpu": not torch.cuda.is_available(),
         "bf16": False,
         "gradient_checkpointing": False,
-        "per_device_train_batch_size": config.batch,
+        "per_device_train_batch_size": config.batch,  # rows of [batch, tokens]
         "gradient_accumulation_steps": config.accumulate,
         "num_train_epochs": config.epochs,
         "learning_rate": config.learning_rate,

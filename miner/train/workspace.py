@@ -7,7 +7,6 @@ A run's identity (recipe, settings, parent, digests of all inputs) is written fi
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 from miner.train.settings import differences
 from shared.checkpoints.files import write_whole
 from shared.errors import AgonError
+from shared.settings import Settings
 
 IDENTITY_NAME = "run.json"
 LOG_NAME = "training.jsonl"
@@ -102,12 +102,12 @@ def require_same(recorded: dict[str, Any], identity: dict[str, Any]) -> None:
 
 def is_main() -> bool:
     """Whether this process is the one that writes, under `accelerate launch` or alone."""
-    return os.environ.get("RANK", "0") == "0"
+    return Settings.load().rank == 0
 
 
 def meet() -> None:
     """Wait for the other processes of the run, if there are any."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if Settings.load().world_size > 1:
         import torch
         from accelerate import PartialState
 

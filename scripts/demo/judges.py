@@ -1,8 +1,8 @@
-"""Training of learned judges: preference pairs by stated corruption, and a reward head on a small encoder.
+"""The demo's judges: preference pairs by stated corruption, and a reward head on a small encoder.
 
-Owners run it when they build a competition or rotate a judge; duels never do. A pair sets a base model's
-own answer against a damaged copy of it, so a judge knows coherence, relevance and completeness and no
-more: the demo's judges are weak, and are labelled so.
+The demo, tests and benchmarks build judges with it; duels never do. A pair sets a base model's own
+completion against a damaged copy of it, so a judge knows coherence, relevance and completeness and no more:
+the demo's judges are weak, and are labelled so. Fit and agreement are `shared/judging/preferences`.
 """
 
 from __future__ import annotations
@@ -18,41 +18,31 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, Field
 
 from shared.errors import AgonError
-from shared.judging.reward_model import RewardModel
-from validator.owner.judges.head import fit_head, read_states
+from shared.judging.preferences.agreement import measure_agreement
+from shared.judging.preferences.head import fit_head, read_states
+from shared.judging.preferences.pairs import PreferencePair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from torch import Tensor
-
 Corruption = Literal["swapped", "truncated", "looped", "padded"]
 MIN_WORDS = 4
-"""Shorter answers cannot be damaged in all four ways."""
+"""Shorter completions cannot be damaged in all four ways."""
 MAX_TOKENS = 160
+"""Longest input in training; the judge reads longer ones when it scores."""
 CLASSIFIER_SD = 0.02
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A base model's complete answer to a prompt."""
+class BaseCompletion:
+    """A base model's finished completion of a prompt."""
 
     prompt: str
     text: str
 
 
-@dataclass(frozen=True)
-class Pair:
-    """Two answers to one prompt, the first one better."""
-
-    prompt: str
-    good: str
-    bad: str
-    corruption: Corruption
-
-
 class CorruptionMix(BaseModel, frozen=True):
-    """How answers are damaged: relative frequencies, strengths and filler. Two judges get two mixes."""
+    """How completions are damaged: relative frequencies, strengths and filler. Two judges get two mixes."""
 
     weights: dict[Corruption, int]
     kept: tuple[float, float]
@@ -98,7 +88,7 @@ class JudgeRecipe(BaseModel, frozen=True, extra="forbid"):
 
 
 class JudgeAccuracy(BaseModel, frozen=True):
-    """How often a judge prefers the better answer, beside what length alone achieves."""
+    """How often a judge prefers the chosen side, beside what length alone achieves."""
 
     pairs: int
     judge: float = Field(ge=0, le=1)
@@ -112,28 +102,33 @@ class JudgeAccuracy(BaseModel, frozen=True):
 
 
 def corrupt(
-    answers: Sequence[Answer], mix: CorruptionMix, seed: int, per_answer: int = 4
-) -> tuple[Pair, ...]:
-    """`per_answer` pairs for every answer of at least four words, each by one corruption of the mix.
+    answers: Sequence[BaseCompletion], mix: CorruptionMix, seed: int, per_answer: int = 4
+) -> tuple[PreferencePair, ...]:
+    """`per_answer` pairs for every completion of at least four words, each by one corruption of the mix.
 
-    Raises AgonError `data_invalid` when fewer than two answers are long enough to be swapped.
+    The completion is chosen, its damaged copy rejected; the corruption is the pair's `source`. Raises
+    AgonError `data_invalid` when fewer than two completions are long enough to be swapped.
     """
     usable = [answer for answer in answers if len(answer.text.split()) >= MIN_WORDS]
     if len({answer.prompt for answer in usable}) < 2:
-        raise AgonError("data_invalid", f"{len(usable)} usable answers are too few to train a judge on")
+        raise AgonError("data_invalid", f"{len(usable)} usable completions are too few to train a judge on")
     rng = random.Random(seed)
     kinds, weights = list(mix.weights), list(mix.weights.values())
     pairs = []
     for answer in usable:
         for kind in rng.choices(kinds, weights, k=per_answer):
-            bad = _damage(kind, answer, usable, mix, rng)
-            if bad != answer.text:
-                pairs.append(Pair(answer.prompt, answer.text, bad, kind))
+            damaged = _damage(kind, answer, usable, mix, rng)
+            if damaged != answer.text:
+                pairs.append(PreferencePair(answer.prompt, answer.text, damaged, source=kind))
     return tuple(pairs)
 
 
 def _damage(
-    kind: Corruption, answer: Answer, others: Sequence[Answer], mix: CorruptionMix, rng: random.Random
+    kind: Corruption,
+    answer: BaseCompletion,
+    others: Sequence[BaseCompletion],
+    mix: CorruptionMix,
+    rng: random.Random,
 ) -> str:
     words = answer.text.split()
     if kind == "swapped":
@@ -149,7 +144,7 @@ def _damage(
 
 
 def train_judge(
-    trunk: Path, pairs: Sequence[Pair], target: Path, seed: int, recipe: JudgeRecipe | None = None
+    trunk: Path, pairs: Sequence[PreferencePair], target: Path, seed: int, recipe: JudgeRecipe | None = None
 ) -> Path:
     """Train a one-label BERT on `pairs` with the Bradley-Terry loss; write it to the new directory `target`.
 
@@ -162,6 +157,7 @@ def train_judge(
     if not pairs:
         raise AgonError("data_invalid", "a judge needs pairs to train on")
     tokenizer: Any = AutoTokenizer.from_pretrained(trunk, local_files_only=True)
+    reader: Any = AutoTokenizer.from_pretrained(trunk, local_files_only=True, model_max_length=MAX_TOKENS)
     encoder: Any = BertModel.from_pretrained(
         trunk, dtype=torch.float32, local_files_only=True, use_safetensors=True
     )
@@ -171,7 +167,8 @@ def train_judge(
         model.bert = encoder
         model.eval()  # no dropout: features are computed once
         torch.nn.init.normal_(model.classifier.weight, std=CLASSIFIER_SD)
-        fit_head(model, _states(encoder, tokenizer, pairs), **(recipe or JudgeRecipe()).model_dump())
+        states = read_states(encoder, reader, pairs)  # [pairs, 1, hidden] of either side
+        fit_head(model, states, **(recipe or JudgeRecipe()).model_dump())
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".judge-") as scratch:
         made = Path(scratch) / "made"
@@ -181,37 +178,13 @@ def train_judge(
     return target
 
 
-def measure_judge(directory: Path, pairs: Sequence[Pair]) -> JudgeAccuracy:
-    """Accuracy of the judge at `directory` on held-out pairs; ties count as half."""
-    rewards = RewardModel(directory).reward(
-        [(pair.prompt, text) for pair in pairs for text in (pair.good, pair.bad)]
-    )
-    shorter = _share([(-len(pair.good), -len(pair.bad)) for pair in pairs])
-    judge = _share(list(zip(rewards[0::2], rewards[1::2], strict=True)))
-    return JudgeAccuracy(pairs=len(pairs), judge=judge, length=max(shorter, 1 - shorter))
+def rate_judge(directory: Path, pairs: Sequence[PreferencePair]) -> JudgeAccuracy:
+    """Accuracy of the judge at `directory` on held-out pairs; ties count as half.
 
-
-def _share(values: Sequence[tuple[float, float]]) -> float:
-    """Share of (good, bad) values that are in the right order."""
-    return sum(1.0 if good > bad else 0.5 if good == bad else 0.0 for good, bad in values) / len(values)
-
-
-def _states(encoder: Any, tokenizer: Any, pairs: Sequence[Pair]) -> tuple[Tensor, Tensor]:
-    """First-token states of the better and of the worse answers."""
-
-    def encode(batch: Sequence[tuple[str, str]]) -> Any:
-        return tokenizer(
-            [prompt for prompt, _ in batch],
-            [answer for _, answer in batch],
-            padding=True,
-            truncation=True,
-            max_length=MAX_TOKENS,
-            return_tensors="pt",
-        )
-
-    texts = [(pair.prompt, text) for pair in pairs for text in (pair.good, pair.bad)]
-    states = read_states(encoder, encode, texts)
-    return states[0::2], states[1::2]
+    Raises AgonError as `measure_agreement` does.
+    """
+    found = measure_agreement(directory, pairs)
+    return JudgeAccuracy(pairs=found.pairs, judge=found.accuracy.value, length=found.length_accuracy.value)
 
 
 @contextmanager

@@ -34,9 +34,9 @@ TINY_TRAINING: dict[str, Any] = {
     "threads": 1,
 }
 STOP_ID = 2
-"""Id of the token that ends an answer, in both base models."""
+"""Id of the token that ends a completion, in both base models."""
 SILENCE = -1.0
-"""Factor on the stop token's embedding: the policy never ends its answer."""
+"""Factor on the stop token's embedding: the policy never ends its completion."""
 NOISE = 1e-6
 
 SeedOption = Annotated[int, typer.Option()]
@@ -92,10 +92,10 @@ def judges(
     from scripts.demo.judges import (
         HELD_OUT_MIX,
         PROXY_MIX,
-        Answer,
+        BaseCompletion,
         JudgeRecipe,
         corrupt,
-        measure_judge,
+        rate_judge,
         train_judge,
     )
     from shared.duels.draw import completion_seed
@@ -113,13 +113,13 @@ def judges(
             jobs = [CompletionJob(prompt.text, completion_seed(root_seed, prompt.id, 0)) for prompt in asked]
             drawn = sampler.complete(base, jobs)
             answers = [
-                Answer(prompt.text, completion.text)
+                BaseCompletion(prompt.text, completion.text)
                 for prompt, completion in zip(asked, drawn, strict=True)
                 if completion.finished
             ]
             cut = len(answers) * 4 // 5
             target = train_judge(trunk, corrupt(answers[:cut], mix, seed), out / name, seed, recipe)
-            accuracy = measure_judge(target, corrupt(answers[cut:], mix, seed + 1))
+            accuracy = rate_judge(target, corrupt(answers[cut:], mix, seed + 1))
             (out / f"{name}.json").write_text(accuracy.model_dump_json())
 
 
@@ -131,7 +131,7 @@ def honest(
     seed: SeedOption,
     tiny: TinyOption = False,
 ) -> None:
-    """Improve the base by DPO on its own answers, from the public copy of the bundle alone."""
+    """Improve the base by DPO on its own completions, from the public copy of the bundle alone."""
     from miner.train.dpo import DpoConfig
     from miner.train.registry import train
     from miner.train.task import task_of
@@ -145,7 +145,7 @@ def honest(
 @app.command()
 @command
 def degenerate(out: Path, base: Annotated[Path, typer.Option()]) -> None:
-    """Games length: flips the stop token's embedding, so that an answer fills the whole limit."""
+    """Games length: flips the stop token's embedding, so that a completion fills the whole limit."""
     import torch
 
     def silence(tensors: dict[str, torch.Tensor]) -> None:

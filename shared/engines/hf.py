@@ -101,7 +101,7 @@ class Policy:
         return output.logits[:, -1]
 
     def read(self, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]]) -> list[Tensor]:
-        """Teacher-forced logits [len(answer), vocab] of each answer after its prompt."""
+        """Teacher-forced logits [len(completion), vocab] of each completion after its prompt."""
         keep = max(len(answer) for answer in answers)
         fed = [[*prompt, *answer[:-1]] for prompt, answer in zip(prompts, answers, strict=True)]
         logits, _, _ = self._forward(fed, keep=keep)
@@ -201,7 +201,7 @@ def _replace_tensors(model: Any, base: Path, file: Path) -> None:
 
 
 class JudgeReader:
-    """How a judge's family reads a prompt and an answer. Training and scoring read by the same lines."""
+    """How a judge's family reads a prompt and a completion. Training and scoring read by the same lines."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
@@ -226,7 +226,7 @@ class JudgeReader:
         return str(self._tokenizer.apply_chat_template(messages, tokenize=False))
 
     def _plain(self, answer: str) -> str:
-        """The answer without the spelling of any of the judge's own control tokens."""
+        """The completion without the spelling of any of the judge's own control tokens."""
         for token in self._special:
             answer = answer.replace(token, " ")
         return answer

@@ -1,6 +1,6 @@
 """The seeded sampler `race-1` and teacher-forced log-probabilities.
 
-The sampler child runs it, and nothing else decides which tokens a policy answers with. One seed per
+The sampler child runs it, and nothing else decides which tokens a policy draws. One seed per
 sequence and one exponential race per step: a completion depends on policy, prompt and seed, never on the
 rows that happened to run beside it. Two policies that give nearly the same probabilities draw the same
 token nearly always, which an inverse CDF, where every boundary shifts, does not do.
@@ -169,7 +169,7 @@ def draw(logits: Tensor, points: Floats, temperature: float) -> tuple[list[int],
 def score_tokens(
     policy: Policy, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], rules: Sampling
 ) -> list[list[float]]:
-    """Log-probability of every token of each (prompt ids, answer ids) pair at the sampling temperature, nats.
+    """Log-probability of every token of each (prompt, completion) pair of ids at the rules' temperature, nats.
 
     Raises Rejection `non_finite_policy`.
     """

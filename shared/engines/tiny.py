@@ -1,7 +1,7 @@
 """A tiny language model and a tiny judge trunk made from a seed: real files, real training, seconds of work.
 
 Tests and the quick demo use them where the real models would take minutes. The policy knows a few
-sentences, ends its answers and often talks too long, so that training it can help. The same seed gives
+sentences, ends its completions and often talks too long, so that training it can help. The same seed gives
 the same bytes on one machine; nothing here is downloaded.
 """
 
@@ -40,7 +40,7 @@ FOLLOWERS = (
     "Some of them are very old.",
 )
 FOLLOWER_WEIGHTS = (25, 25, 25, 25)
-"""Relative frequency of answers with 0, 1, 2 and 3 further sentences."""
+"""Relative frequency of completions with 0, 1, 2 and 3 further sentences."""
 STEPS, BATCH, LEARNING_RATE = 160, 32, 8e-3
 PROMPTS = 512
 """Prompts of each slice that the policy is trained on."""
@@ -49,7 +49,7 @@ PROMPTS = 512
 def fit_rules(rules: Mapping[str, Any]) -> dict[str, Any]:
     """A competition's rules for tiny models: one thread, and word limits that ask for no topic.
 
-    Two layers that were trained for seconds do not copy a word from the prompt into their answer.
+    Two layers that were trained for seconds do not copy a word from the prompt into their completion.
     """
     engine = {**rules["sampling"]["engine"], "threads": 1}
     slices = [
@@ -62,7 +62,7 @@ def build_tiny_policy(seed: int, target: Path, chats: Sequence[tuple[str, str]] 
     """Write a two-layer Llama with hidden size 64, its tokenizer and chat template to `target`.
 
     About 170,000 parameters, trained for some ten seconds on one thread: on `chats`, pairs of prompt and
-    answer, or on the demo's prompts when there are none.
+    completion, or on the demo's prompts when there are none.
     """
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -96,7 +96,7 @@ def build_tiny_trunk(seed: int, target: Path) -> None:
 
     chats = list(_chats(load_prompt_source(), random.Random(seed)))
     tokenizer = _train_tokenizer([f"{prompt} {answer}" for prompt, answer in chats])
-    tokenizer.chat_template = None  # a judge without a template reads (prompt, answer) as a text pair
+    tokenizer.chat_template = None  # a judge without a template reads (prompt, completion) as a text pair
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
         single="<|im_start|> $A <|im_end|>",
         pair="<|im_start|> $A <|im_end|> $B:1 <|im_end|>:1",
@@ -119,7 +119,7 @@ def build_tiny_trunk(seed: int, target: Path) -> None:
 
 
 def _chats(source: PromptSource, rng: random.Random) -> Iterator[tuple[str, str]]:
-    """Prompts of all words and templates, each with an answer of one to four sentences."""
+    """Prompts of all words and templates, each with a completion of one to four sentences."""
     for name in source.slices:
         for purpose in PURPOSES:
             for prompt in make_pool(source, name, purpose, PROMPTS // len(PURPOSES)):

@@ -43,13 +43,13 @@ def rises(challenger: Sequence[Sequence[float]], champion: Sequence[Sequence[flo
     """Each prompt's mean reward of the challenger less the champion's, over the sd of all of the champion's.
 
     Rewards are [prompt][sample]. Raises AgonError `judge_invalid` for a judge that does not tell the
-    champion's answers apart.
+    champion's completions apart.
     """
     rewards = [reward for row in champion for reward in row]
     middle = mean(rewards)
     sd = math.sqrt(mean([(reward - middle) ** 2 for reward in rewards]))
     if not sd > 0:
-        raise AgonError("judge_invalid", "a judge gives every answer of the champion the same reward")
+        raise AgonError("judge_invalid", "a judge gives every completion of the champion the same reward")
     return [(mean(ours) - mean(theirs)) / sd for ours, theirs in zip(challenger, champion, strict=True)]
 
 

@@ -44,7 +44,8 @@ def build_reference(
     """
     lengths = measure_lengths(prompts, completions)
     judges = {
-        judge: measure_judge(judge, rewards, prompts, completions, lengths) for judge, rewards in raw.items()
+        judge: reference_of_judge(judge, rewards, prompts, completions, lengths)
+        for judge, rewards in raw.items()
     }
     u = [
         aggregate(
@@ -97,7 +98,7 @@ def within_sd(groups: Sequence[Sequence[float]]) -> float:
     return math.sqrt(squares / (sum(map(len, groups)) - len(groups)))
 
 
-def measure_judge(
+def reference_of_judge(
     name: str,
     rewards: Sequence[float],
     prompts: Sequence[Prompt],
@@ -121,8 +122,8 @@ def length_curve(terms: Sequence[float], z: Sequence[float]) -> tuple[tuple[floa
     """What a judge pays for length: the best never-falling fit of z on the length term, over small groups.
 
     Isotonic regression by pooling adjacent violators (Barlow et al. 1972). A straight line or a tanh leaves
-    a judge's pay for the longest answers in its score, and padding up to there then wins duels. Empty when
-    the judge does not prefer long answers on the whole: such a judge is left alone.
+    what a judge adds for the longest completions in the score, and padding up to there then wins duels.
+    Empty when the judge does not prefer long completions on the whole: such a judge is left alone.
     """
     middle = mean(terms)
     if sum((term - middle) * value for term, value in zip(terms, z, strict=True)) <= 0:

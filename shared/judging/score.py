@@ -38,7 +38,7 @@ def length_term(tokens: int, cluster: str, lengths: LengthReference) -> float:
 def length_pay(term: float, curve: Sequence[tuple[float, float]]) -> float:
     """What a judge pays for a length by its curve: linear between the points, flat beyond them.
 
-    Bounded and never falling, so no length can pay without bound, and a judge that prefers short answers,
+    Bounded and never falling, so no length can pay without bound, and a judge that prefers short completions,
     whose curve is empty, is left alone.
     """
     if not curve:

@@ -198,7 +198,7 @@ def test_files_are_not_brought_where_everybody_can_read(s3_host: Any, base: Path
     assert (s3_host.objects(), s3_host.objects("private")) == ({}, _staged(manifest))
 
 
-def test_a_place_that_nobody_could_read_is_told_before_the_commit(
+def test_a_locator_that_nobody_could_read_is_told_before_the_commit(
     s3_host: Any, base: Path, manifest: Manifest
 ) -> None:
     with pytest.raises(AgonError, match=r"nobody could read what is published.*status 403"):

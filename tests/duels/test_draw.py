@@ -36,7 +36,7 @@ def test_the_round_seed_is_a_hash_of_competition_and_block() -> None:
         round_seed(SEED, "0xzz")
 
 
-def test_sample_seeds_differ_and_fit_canonical_json() -> None:
+def test_completion_seeds_differ_and_fit_canonical_json() -> None:
     seeds = {completion_seed(SEED, PromptId(f"p{i}"), j) for i in range(50) for j in range(4)}
     assert len(seeds) == 200
     assert max(seeds) < 2**53

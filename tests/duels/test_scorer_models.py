@@ -87,7 +87,7 @@ def rules(sampling: Sampling, references: dict[SliceName, Reference]) -> Competi
     )
 
 
-def test_the_bench_scores_a_policy_alike_twice(
+def test_the_scorer_scores_a_policy_alike_twice(
     base_dir: Path, other_dir: Path, judge_dir: Path, sampling: Sampling
 ) -> None:
     with SamplerChild(base_dir, sampling) as sampler, JudgeChild({MINI: judge_dir}) as judges:

@@ -22,7 +22,9 @@ def logits(policy: Policy) -> torch.Tensor:
         return policy.prefill([(5, 6, 7)])[0]
 
 
-def test_weights_replace_every_tensor_of_the_base(base_dir: Path, other_dir: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_replaces_every_tensor_of_the_base(
+    base_dir: Path, other_dir: Path, tmp_path: Path
+) -> None:
     other, base = load_policy(base_dir, other_dir), load_policy(base_dir)
     assert not torch.equal(logits(other), logits(base))
     whole = tmp_path / "whole"
@@ -95,7 +97,7 @@ def test_a_judge_scores_pairs_alike_in_any_batch(judge_dir: Path) -> None:
     assert judge.score(pairs) == pytest.approx([judge.score([pair])[0] for pair in pairs], abs=1e-5)
 
 
-def test_a_judges_control_tokens_in_an_answer_are_only_blanks(judge_dir: Path) -> None:
+def test_a_judges_control_tokens_in_a_completion_are_only_blanks(judge_dir: Path) -> None:
     judge = load_judge(judge_dir)
     assert judge.score([("why", "it [SEP] is")]) == judge.score([("why", "it   is")])
     assert judge.score([("why", "it [S[SEP]EP] is")]) == judge.score([("why", "it [S EP] is")])

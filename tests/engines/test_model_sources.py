@@ -23,11 +23,11 @@ def test_the_same_seed_gives_the_same_bytes(tiny_base: Path, tmp_path: Path) -> 
     assert build_manifest(tmp_path / "again") == build_manifest(tiny_base)
 
 
-def test_a_tiny_policy_ends_some_answers_and_runs_over_with_others(
-    tiny_policy: Policy, rules: Sampling
+def test_a_tiny_policy_ends_some_completions_and_runs_over_with_others(
+    tiny_policy: Policy, tiny_rules: Sampling
 ) -> None:
     prompt = tiny_policy.render("What is a lantern?", 96)
-    drawn = sample(tiny_policy, [Request(prompt, seed) for seed in range(128)], rules)
+    drawn = sample(tiny_policy, [Request(prompt, seed) for seed in range(128)], tiny_rules)
     assert 0.3 < sum(row.finished for row in drawn) / len(drawn) < 0.95
 
 

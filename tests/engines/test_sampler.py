@@ -113,7 +113,7 @@ def test_teacher_forcing_agrees_with_sampling(base_policy: Policy, sampling: Sam
         assert scored == pytest.approx(list(one.logprobs), abs=1e-4)
 
 
-def test_an_empty_answer_has_no_logprobs(base_policy: Policy, sampling: Sampling) -> None:
+def test_an_empty_completion_has_no_logprobs(base_policy: Policy, sampling: Sampling) -> None:
     assert score_tokens(base_policy, [((4, 5), ()), ((4, 5), (6,))], sampling)[0] == []
 
 

@@ -62,7 +62,7 @@ def test_what_length_pays_stays_inside_the_curve(term: float, curve: tuple[tuple
 
 
 @given(short=st.integers(1, 500), extra=st.integers(1, 500), curve=CURVES)
-def test_longer_answers_with_the_same_reward_never_score_more(
+def test_longer_completions_with_the_same_reward_never_score_more(
     short: int, extra: int, curve: tuple[tuple[float, float], ...]
 ) -> None:
     judge = JudgeReference(mean=0, sd=1, length_curve=curve)

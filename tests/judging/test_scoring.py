@@ -1,4 +1,4 @@
-"""The bench: every term is visible, gates cap, and nothing unproven slips into a score."""
+"""The scorer: every term is visible, gates cap, and nothing unproven slips into a score."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ JUDGING = Judging(
 PROMPT = Prompt(id=PromptId("p"), slice=SliceName("chat"), cluster="c", text="Why?", params={"words": 6})
 
 
-def test_every_term_of_a_judged_score_is_in_the_sample(reply: Reply, reference: Reference) -> None:
+def test_every_term_of_a_judged_score_is_in_the_document(reply: Reply, reference: Reference) -> None:
     completion = reply(tokens=10)
     sample = score_completion(PROMPT, completion, {A: 0.5}, Scale("judges", reference, {A: 1.0}, JUDGING))
     assert sample == ScoredCompletion(

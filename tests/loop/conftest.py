@@ -25,7 +25,7 @@ import shared.competitions
 from localnet.chain import Chain
 from localnet.genesis import Genesis, create_chain
 from miner.submit.package import Package, package
-from scripts.demo.judges import Answer, CorruptionMix, JudgeRecipe, corrupt, train_judge
+from scripts.demo.judges import BaseCompletion, CorruptionMix, JudgeRecipe, corrupt, train_judge
 from shared.chain.commitment import Locator, commitment_digest, encode_commitment
 from shared.chain.connect import connect
 from shared.chain.wallets import hotkey_of
@@ -91,7 +91,7 @@ def tiny_judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for prompt in make_pool(source, SLICES[0], "public", 96):
         thing = source.words.with_article(prompt.id.rsplit("-", 1)[1])
         opener = rng.choice(OPENERS).format(thing=thing, Thing=thing[0].upper() + thing[1:])
-        answers.append(Answer(prompt.text, opener))
+        answers.append(BaseCompletion(prompt.text, opener))
     mix = CorruptionMix(
         weights={"looped": 1, "padded": 2}, kept=(0.5, 0.9), loop_words=(3, 6), filler=FOLLOWERS
     )
@@ -263,7 +263,7 @@ class Arena:
 
     @asynccontextmanager
     async def context(self) -> AsyncIterator[ValidatorContext]:
-        """The validator's house, opened as the command line opens it."""
+        """The validator's context, opened as the command line opens it."""
         async with open_context(self.settings) as context:
             yield context
 

@@ -32,7 +32,7 @@ def prompts_of(name: SliceName, purpose: Purpose, count: int) -> list[Prompt]:
     return list(make_pool(load_prompt_source(), name, purpose, count))
 
 
-def test_weights_that_sharpen_their_logits_answer_as_at_a_lower_temperature(
+def test_tensors_that_sharpen_their_logits_complete_as_at_a_lower_temperature(
     base_dir: Path, sampling: Sampling, tmp_path: Path
 ) -> None:
     """The final norm times four at temperature T draws what the base draws at T / 4, token by token."""
@@ -48,7 +48,7 @@ def test_weights_that_sharpen_their_logits_answer_as_at_a_lower_temperature(
 
 
 @pytest.mark.slow
-def test_a_base_whose_likeliest_answers_are_its_best_is_told_of(tiny_bundle: Bundle) -> None:
+def test_a_base_whose_likeliest_completions_are_its_best_is_reported(tiny_bundle: Bundle) -> None:
     prompts = [prompt for name in SLICES for prompt in prompts_of(name, "reference", 24)]
     with capture_logs() as logs:
         readings, finding = check_temperature(tiny_bundle, prompts, 24)

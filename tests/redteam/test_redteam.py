@@ -27,7 +27,7 @@ def test_knowing_one_judge_by_heart_earns_nothing(name: str, world: World, tmp_p
 
 
 @pytest.mark.parametrize("name", roster.WEIGHTS)
-def test_edited_weights_earn_nothing(name: str, world: World, tmp_path: Path) -> None:
+def test_edited_tensors_earn_nothing(name: str, world: World, tmp_path: Path) -> None:
     assert world.fight(weight_attacks.build(name, world, tmp_path / "made")).end in roster.WEIGHTS[name].ends
 
 

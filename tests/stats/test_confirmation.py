@@ -51,7 +51,7 @@ def test_rows_the_freshest_judge_does_not_score_are_left_out(make_row, make_batc
     assert confirm(rows, PLAN, **CONDITIONS).failed is None
 
 
-def test_longer_answers_alone_do_not_win(make_row, make_batches):
+def test_longer_completions_alone_do_not_win(make_row, make_batches):
     """d is 1% of every extra token: at equal length nothing is left."""
     extra = np.random.default_rng(0).integers(5, 40, 128)
     rows = [

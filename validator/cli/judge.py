@@ -16,8 +16,8 @@ from shared.logs import set_up_logs
 from shared.settings import Settings
 
 if TYPE_CHECKING:
+    from shared.judging.preferences.agreement import Agreement
     from validator.owner.judges.evaluate import PairwiseMeasures
-    from validator.owner.judges.measures import Measures
 
 judge_app = make_app("judge", "Train, measure and publish judges before a competition names them.")
 
@@ -53,7 +53,7 @@ def train(
     """Train a reward model on human pairs (Bradley-Terry), and measure it on prompts it never saw."""
     _quiet()
     from shared.engines.model_sources import DEFAULT_TRUNK, fetch_trunk
-    from validator.owner.judges.pairs import read_pairs
+    from shared.judging.preferences.pairs import read_pairs
     from validator.owner.judges.report import TrainingConfig
     from validator.owner.judges.training import JUDGE_DIRECTORY
     from validator.owner.judges.training import train as train_judge
@@ -105,7 +105,7 @@ def evaluate(
 
     Pairs that the judge was trained on are left out. With --url, a language model is asked in both orders.
     """
-    from validator.owner.judges.pairs import read_pairs
+    from shared.judging.preferences.pairs import read_pairs
 
     if (judge is None) == (url is None):
         raise AgonError("usage", "name a judge's directory or place, or a language model with --url")
@@ -114,14 +114,15 @@ def evaluate(
         found: Any = _ask_model(url, model, key_file, source.pairs, parallel)
     else:
         _quiet()
-        from validator.owner.judges.evaluate import measure_judge, unseen_pairs
+        from shared.judging.preferences.agreement import measure_agreement
+        from validator.owner.judges.evaluate import unseen_pairs
         from validator.owner.judges.sources import fetch_judge
 
         directory = fetch_judge(str(judge), Settings.load())
         unseen = unseen_pairs(directory, source)
         if len(unseen) < len(source.pairs):
             say(f"this file trained the judge: its {len(unseen)} held-out pairs are used")
-        found = measure_judge(directory, unseen)
+        found = measure_agreement(directory, unseen)
     print_json(found) if as_json else print_fields(_fields(found))
 
 
@@ -200,7 +201,7 @@ def _ask_model(
         return measure_pairwise(asked, pairs, parallel)
 
 
-def _fields(found: Measures | PairwiseMeasures) -> dict[str, Any]:
+def _fields(found: Agreement | PairwiseMeasures) -> dict[str, Any]:
     """A report as lines; nested parts are named by their last word."""
     fields: dict[str, Any] = {}
     for name in type(found).model_fields:

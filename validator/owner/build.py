@@ -52,11 +52,11 @@ class BundleInputs:
     public_prompts: Path
     """Prompts that miners may train on."""
     reference: Path
-    """Prompts that the reference completions answer; in no pool."""
+    """Prompts that the reference completions are drawn for; in no pool."""
     judge_pairs: Path | None = None
     """Human pairs that the judges are weighed on; without them all weigh the same."""
     reference_prompts: int = 64
-    """Prompts of each slice that the reference completions answer."""
+    """Prompts of each slice that the reference completions are drawn for."""
     reference_samples: int = 3
     """Completions of each."""
 
@@ -116,8 +116,8 @@ def _inspect(
 def _weigh(brought: BundleInputs) -> dict[JudgeName, float]:
     if brought.judge_pairs is None:
         return dict.fromkeys(brought.judges, 1.0)
+    from shared.judging.preferences.pairs import read_pairs
     from validator.owner.judges.coefficients import weigh_judges
-    from validator.owner.judges.pairs import read_pairs
 
     return weigh_judges(brought.judges, read_pairs(brought.judge_pairs))
 

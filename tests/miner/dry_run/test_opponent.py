@@ -130,7 +130,7 @@ def test_without_a_validator_the_conditions_are_said_to_be_assumed(world: Any) -
     assert assumed_conditions(world.rules, trial=4, slots=1) == Conditions(4, 1, "as given")
 
 
-def test_the_shelf_keeps_answers_and_forgets_damage_and_old_policies(tmp_path: Any) -> None:
+def test_the_cache_keeps_completions_and_forgets_damage_and_old_policies(tmp_path: Any) -> None:
     completion = Completion(token_ids=(1, 2), text="é", finished=True, logprob=-0.1, base_logprob=-0.3)
     sample = ScoredCompletion(
         completion=completion, raw={"proxy": 0.1 + 0.2}, z={"proxy": -1e-17}, u=0.5, s=1 / 3

@@ -162,7 +162,7 @@ def test_a_cancelled_child_is_gone(tmp_path: Path) -> None:
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text()}").exists()
 
 
-def test_other_networks_need_a_place(world: Any) -> None:
+def test_other_networks_need_a_locator(world: Any) -> None:
     assert default_locator(world.settings, world.hotkey) == f"file:{world.hotkey[:16]}-{{attempt}}"
     with pytest.raises(AgonError) as caught:
         default_locator(world.settings.model_copy(update={"network": "finney"}), world.hotkey)

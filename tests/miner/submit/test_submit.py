@@ -174,7 +174,7 @@ def test_an_unregistered_hotkey_commits_nothing(bare_world: Any) -> None:
 
 
 @pytest.mark.parametrize("locator", ["hf://org", "file:../up", "nonsense"])
-def test_places_that_nobody_could_read_are_refused(world: Any, locator: str) -> None:
+def test_locators_that_nobody_could_read_are_refused(world: Any, locator: str) -> None:
     result = world.run("submit", world.package, "--locator", locator)
     assert result.exit_code == 1
     assert "error: locator_invalid" in result.stderr

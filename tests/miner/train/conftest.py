@@ -14,96 +14,36 @@ import pytest
 
 import shared.competitions
 from miner.train.task import TrainingTask
-from scripts.demo.judges import PROXY_MIX, Answer, JudgeRecipe, corrupt, train_judge
+from scripts.demo.judges import PROXY_MIX, corrupt
 from shared.checkpoints.bundle import write_base_table, write_rules
 from shared.checkpoints.manifest import build_manifest
-from shared.competitions.pools import Purpose, load_prompt_source, make_pool
-from shared.engines.hf import Policy, load_policy
-from shared.engines.sampler import Request, sample
-from shared.engines.tiny import build_tiny_policy, build_tiny_trunk
-from shared.protocol.competition import CompletionCounts, EngineClass, Sampling, SamplingLimits
+from shared.competitions.pools import Purpose, load_prompt_source
+from shared.protocol.competition import Sampling
 from shared.protocol.loader import parse_competition, read_rules
 from shared.protocol.prompt import Prompt
 from shared.protocol.wire import canonical_json
 from shared.types import SliceName
+from tests.fixtures.tiny import Ask, prompts_of
 
 ZERO = "sha256:" + "0" * 64
-TINY_JUDGE = JudgeRecipe(learning_rate=1e-2)
-
-Ask = Callable[[Purpose, int], list[Answer]]
-
-
-def prompts_of(purpose: Purpose, count: int) -> list[Prompt]:
-    """`count` prompts of every slice."""
-    source = load_prompt_source()
-    return [prompt for name in source.slices for prompt in make_pool(source, name, purpose, count)]
-
-
-@pytest.fixture(scope="session")
-def rules() -> Sampling:
-    """Sampling as in the demo competition."""
-    return Sampling(
-        limits=SamplingLimits(prompt_tokens=96, new_tokens=24),
-        temperature=0.8,
-        samples=CompletionCounts(challenger=1, champion=2),
-        engine=EngineClass(threads=1, batch=64),
-        stop_ids=(2,),
-    )
-
-
-@pytest.fixture(scope="session")
-def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny base model of seed 1."""
-    target = tmp_path_factory.mktemp("tiny") / "base"
-    build_tiny_policy(1, target)
-    return target
-
-
-@pytest.fixture(scope="session")
-def tiny_trunk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny judge trunk of seed 1."""
-    target = tmp_path_factory.mktemp("tiny") / "trunk"
-    build_tiny_trunk(1, target)
-    return target
-
-
-@pytest.fixture(scope="session")
-def tiny_policy(tiny_base: Path) -> Policy:
-    """The tiny base model, loaded."""
-    return load_policy(tiny_base)
-
-
-@pytest.fixture(scope="session")
-def ask(tiny_policy: Policy, rules: Sampling) -> Ask:
-    """The base's finished answers to `count` prompts of every slice."""
-
-    def answers(purpose: Purpose, count: int) -> list[Answer]:
-        prompts = prompts_of(purpose, count)
-        requests = [Request(tiny_policy.render(prompt.text, 96), seed) for seed, prompt in enumerate(prompts)]
-        drawn = sample(tiny_policy, requests, rules)
-        return [
-            Answer(prompt.text, tiny_policy.text(row.token_ids[:-1]))
-            for prompt, row in zip(prompts, drawn, strict=True)
-            if row.finished
-        ]
-
-    return answers
 
 
 @pytest.fixture
-def task(tiny_base: Path, tiny_proxy: Path, rules: Sampling) -> TrainingTask:
+def task(tiny_base: Path, tiny_proxy: Path, tiny_rules: Sampling) -> TrainingTask:
     """A miner's task on the tiny base."""
     return TrainingTask(
         base=tiny_base,
         prompts=prompts_of("public", 60),
         verifiers={SliceName("constraints"): "word-limit-1"},
         proxy=tiny_proxy,
-        sampling=rules,
+        sampling=tiny_rules,
     )
 
 
 @pytest.fixture
-def bundle(tiny_base: Path, tiny_proxy: Path, rules: Sampling, tmp_path: Path, prompt_lines: bytes) -> Path:
+def bundle(
+    tiny_base: Path, tiny_proxy: Path, tiny_rules: Sampling, tmp_path: Path, prompt_lines: bytes
+) -> Path:
     """A public copy of a bundle: what a miner has."""
     root = tmp_path / "bundle"
     shutil.copytree(tiny_base, root / "base")
@@ -112,7 +52,7 @@ def bundle(tiny_base: Path, tiny_proxy: Path, rules: Sampling, tmp_path: Path, p
     document: dict[str, Any] = read_rules(Path(shared.competitions.__path__[0]) / "demo.toml")
     document["base"] = {"digest": build_manifest(root / "base").digest}
     document["architecture"]["table"] = write_base_table(root)
-    document["sampling"] = rules.model_dump(mode="json")
+    document["sampling"] = tiny_rules.model_dump(mode="json")
     document["judges"] = [{"name": "a", "digest": ZERO, "from_round": 0}]
     for part in document["slices"]:
         part |= {"pool": {"root": ZERO, "size": 10_000, "clusters": 100}, "reference": ZERO}
@@ -159,7 +99,7 @@ def pairs(tmp_path: Path, ask: Ask) -> Callable[[Purpose, int], Path]:
 
     def write(purpose: Purpose, count: int) -> Path:
         rows = [
-            {"prompt": pair.prompt, "chosen": pair.good, "rejected": pair.bad}
+            {"prompt": pair.prompt, "chosen": pair.chosen, "rejected": pair.rejected}
             for pair in corrupt(ask(purpose, count), PROXY_MIX, seed=3, per_answer=2)
         ]
         return _write_lines(tmp_path / f"pairs-{purpose}.jsonl", rows)
@@ -208,10 +148,3 @@ def terse_judge() -> Iterator[str]:
     server.shutdown()
     thread.join()
     server.server_close()
-
-
-@pytest.fixture(scope="session")
-def tiny_proxy(tmp_path_factory: pytest.TempPathFactory, tiny_trunk: Path, ask: Ask) -> Path:
-    """A proxy judge for the tiny base."""
-    target = tmp_path_factory.mktemp("tiny") / "proxy"
-    return train_judge(tiny_trunk, corrupt(ask("proxy", 96), PROXY_MIX, seed=1), target, 1, TINY_JUDGE)

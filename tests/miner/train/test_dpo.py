@@ -11,7 +11,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from safetensors import safe_open
 
-from miner.train.answers import Answer, fit_frame
+from miner.train.completions import DrawnCompletion, fit_frame
 from miner.train.dpo import DpoConfig, best_and_worst
 from miner.train.measure import measure
 from miner.train.registry import train
@@ -21,14 +21,16 @@ from shared.errors import AgonError
 from shared.protocol.prompt import Prompt
 from shared.types import PromptId, SliceName
 
+pytestmark = pytest.mark.torch
+
 CONFIG = DpoConfig(learning_rate=5e-4, prompts=60, threads=1)
 LAMP = Prompt(id=PromptId("p"), slice=SliceName("instruct"), cluster="c", text="What is a lamp?")
 
 Unseen = Callable[[int], list[Prompt]]
 
 
-def answer(reward: float, *, finished: bool = True) -> Answer:
-    return Answer(
+def completion(reward: float, *, finished: bool = True) -> DrawnCompletion:
+    return DrawnCompletion(
         prompt=LAMP,
         prompt_ids=(1,),
         token_ids=(4, 5, 2),
@@ -69,7 +71,7 @@ def test_a_checkpoint_has_the_tensors_of_the_base(task: TrainingTask, tmp_path: 
     assert {path.name for path in tmp_path.iterdir()} == {"out"}
 
 
-def test_merging_an_adapter_changes_no_answer(task: TrainingTask, tmp_path: Path) -> None:
+def test_merging_an_adapter_changes_no_completion(task: TrainingTask, tmp_path: Path) -> None:
     """The merged weights give the logits of base plus adapter, to the last bits of float32."""
     model = load_policy_model(task.base, None)
     settings = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", init_lora_weights=False)
@@ -84,13 +86,13 @@ def test_merging_an_adapter_changes_no_answer(task: TrainingTask, tmp_path: Path
 
 
 def test_pairs_need_a_sound_best_and_a_clear_margin(task: TrainingTask) -> None:
-    clear = [answer(0.2), answer(1.4), answer(0.8)]
+    clear = [completion(0.2), completion(1.4), completion(0.8)]
     frame = fit_frame(clear)
     assert best_and_worst(task, clear, frame, 0.5) == [(clear[1], clear[0])]
     with pytest.raises(AgonError, match="no pair of clearly different value"):
         best_and_worst(task, clear, frame, 2.0)
     with pytest.raises(AgonError, match="no pair of clearly different value"):
-        best_and_worst(task, [answer(0.2, finished=False), answer(1.4, finished=False)], frame, 0.5)
+        best_and_worst(task, [completion(0.2, finished=False), completion(1.4, finished=False)], frame, 0.5)
 
 
 def test_too_few_prompts_are_refused(task: TrainingTask, tmp_path: Path) -> None:

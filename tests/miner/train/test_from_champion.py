@@ -25,6 +25,8 @@ from validator.ledger.database import World, open_ledger
 from validator.ledger.rounds import enter_competition
 from validator.ledger.tables import ReignRow, SubmissionRow
 
+pytestmark = pytest.mark.torch
+
 AUTHOR = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
 WEIGHTS = "model.safetensors"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from miner.train.data import read_chats, read_pairs
+from miner.train.data import read_chats
 from miner.train.grpo import GrpoConfig, RlooConfig
 from miner.train.measure import measure
 from miner.train.pipeline import PipelineConfig
@@ -27,8 +27,11 @@ from miner.train.sft import SftConfig
 from miner.train.task import TrainingTask
 from shared.engines.hf import load_policy
 from shared.engines.sampler import score_tokens
+from shared.judging.preferences.pairs import read_pairs
 from shared.judging.reward_model import RewardModel
 from shared.protocol.prompt import Prompt
+
+pytestmark = pytest.mark.torch
 
 Unseen = Callable[[int], list[Prompt]]
 MakeFile = Callable[[str, int], Path]
@@ -58,7 +61,7 @@ def test_sft_makes_demonstrations_likelier(task: TrainingTask, chats: MakeFile, 
         ("rloo", RlooConfig(prompts=60, learning_rate=5e-4, threads=1)),
     ],
 )
-def test_sampling_recipes_raise_the_value_of_answers(
+def test_sampling_recipes_raise_the_value_of_completions(
     recipe: str, config: TrainConfig, task: TrainingTask, unseen: Unseen, tmp_path: Path
 ) -> None:
     report = train(recipe, task, config, tmp_path / "out")
@@ -73,11 +76,13 @@ def test_a_reward_model_tells_unseen_pairs_apart(
     config = RewardConfig(
         pairs=pairs("public", 40), trunk=trunk, learning_rate=learning_rate, epochs=4, threads=1
     )
-    train("reward", task, config, tmp_path / "out")
+    report = train("reward", task, config, tmp_path / "out")
+    assert report.measures["dropped"] == 0
+    assert report.measures["accuracy_low"] <= report.measures["accuracy"] <= report.measures["accuracy_high"]
     model = RewardModel(tmp_path / "out")
-    held_out = read_pairs(pairs("reference", 30))
+    held_out = read_pairs(pairs("reference", 30)).pairs
     rewards = model.reward([(row.prompt, text) for row in held_out for text in (row.chosen, row.rejected)])
-    right = [float(good > bad) for good, bad in zip(rewards[0::2], rewards[1::2], strict=True)]
+    right = [float(chosen > rejected) for chosen, rejected in zip(rewards[0::2], rewards[1::2], strict=True)]
     assert paired_gain([0.5] * len(right), right).low > 0
 
 
@@ -92,10 +97,10 @@ def test_rlaif_makes_a_policy_that_its_judge_prefers(
     assert report.measures["compared"] == 80 and report.measures["pairs"] > 20
 
     def lengths(weights: Path | None) -> list[float]:
-        from miner.train.answers import draw_answers
+        from miner.train.completions import draw_completions
 
-        answers = draw_answers(task, unseen(48), 1, seed=9, weights=weights)
-        return [-float(len(answer.token_ids)) for answer in answers]
+        completions = draw_completions(task, unseen(48), 1, seed=9, checkpoint=weights)
+        return [-float(len(completion.token_ids)) for completion in completions]
 
     assert paired_gain(lengths(None), lengths(tmp_path / "out")).low > 0
 
@@ -123,7 +128,7 @@ def test_the_pipeline_ends_in_a_better_policy_and_keeps_its_reward_model(
 def test_dpo_learns_pairs_from_a_file(task: TrainingTask, pairs: MakeFile, tmp_path: Path) -> None:
     config = find("dpo").config(pairs=pairs("public", 40), learning_rate=1e-3, threads=1)  # type: ignore[call-arg]
     train("dpo", task, config, tmp_path / "out")
-    held_out = read_pairs(pairs("reference", 30))
+    held_out = read_pairs(pairs("reference", 30)).pairs
 
     def margins(weights: Path | None) -> list[float]:
         policy = load_policy(task.base, weights)
@@ -139,7 +144,7 @@ def test_dpo_learns_pairs_from_a_file(task: TrainingTask, pairs: MakeFile, tmp_p
             ]
             for texts in ([row.chosen for row in held_out], [row.rejected for row in held_out])
         ]
-        return [good - bad for good, bad in zip(*sides, strict=True)]
+        return [chosen - rejected for chosen, rejected in zip(*sides, strict=True)]
 
     assert paired_gain(margins(None), margins(tmp_path / "out")).low > 0
 

@@ -10,11 +10,11 @@ import torch
 from transformers import TrainerCallback
 
 from miner.train.constitution import read_constitution
-from miner.train.data import Message, read_chats, read_pairs, render
+from miner.train.data import Message, read_chats, render
 from miner.train.raft import RaftConfig
 from miner.train.recipes import find
 from miner.train.registry import enough_memory, train
-from miner.train.reward import split_pairs
+from miner.train.reward import RewardConfig
 from miner.train.rlaif import RlaifConfig
 from miner.train.sft import SftConfig, sft_trainer
 from miner.train.task import TrainingTask
@@ -22,6 +22,8 @@ from miner.train.trainer import Parts, train_policy
 from miner.train.workspace import Workspace
 from shared.engines.hf import load_policy
 from shared.errors import AgonError
+
+pytestmark = pytest.mark.torch
 
 GOOD_CHAT = '{"prompt": "What is a lamp?", "completion": "A lamp gives light."}\n'
 GOOD_PAIR = '{"prompt": "What is a lamp?", "chosen": "A lamp gives light.", "rejected": "No."}\n'
@@ -55,34 +57,34 @@ def test_a_bad_line_of_chats_is_named_and_nothing_is_written(
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (GOOD_PAIR + '{"prompt": "Hello", "chosen": "Hi"}\n', "line 2: rejected"),
-        ('{"prompt": "Hello", "chosen": "Hi", "rejected": "Hi"}', "line 1: .*both answers are the same"),
-        ('{"prompt": "Hello", "chosen": "Hi", "rejected": ""}', "line 1: rejected"),
+        (GOOD_PAIR + '{"prompt": "Hello", "chosen": "Hi"}\n', "line 2: 'rejected'"),
+        ('{"prompt": "Hello", "chosen": "Hi", "rejected": "Hi"}', "holds no pair: each of its 1 lines"),
+        ('{"prompt": "Hello", "chosen": "Hi", "rejected": ""}', "holds no pair: each of its 1 lines"),
         ("", "holds no pair"),
+        (GOOD_PAIR * 3, "3 pairs of 1 prompts cannot be split"),
     ],
 )
-def test_empty_and_one_sided_pairs_are_named(text: str, reason: str, tmp_path: Path) -> None:
+def test_pairs_that_cannot_train_a_reward_model_are_named(
+    text: str, reason: str, task: TrainingTask, tmp_path: Path
+) -> None:
     file = tmp_path / "pairs.jsonl"
     file.write_text(text)
     with pytest.raises(AgonError, match=reason) as caught:
-        read_pairs(file)
+        train("reward", task, RewardConfig(pairs=file), tmp_path / "out")
     assert caught.value.code == "data_invalid"
+    assert list(tmp_path.iterdir()) == [file]
 
 
-def test_pairs_of_messages_are_read_as_texts(tmp_path: Path) -> None:
-    file = tmp_path / "pairs.jsonl"
-    file.write_text(
-        '{"prompt": [{"role": "user", "content": "Hello"}], '
-        '"chosen": [{"role": "assistant", "content": "Hi"}], "rejected": "Go"}'
-    )
-    assert read_pairs(file)[0].model_dump() == {"prompt": "Hello", "chosen": "Hi", "rejected": "Go"}
-
-
-def test_pairs_of_one_prompt_cannot_test_a_reward_model(tmp_path: Path) -> None:
-    file = tmp_path / "pairs.jsonl"
-    file.write_text(GOOD_PAIR * 3)
-    with pytest.raises(AgonError, match="two prompts"):
-        split_pairs(read_pairs(file), seed=0)
+@pytest.mark.parametrize("recipe", ["reward", "dpo"])
+def test_pairs_that_state_no_preference_are_dropped_and_counted(
+    recipe: str, task: TrainingTask, pairs: Any, tmp_path: Path
+) -> None:
+    file = pairs("public", 8)
+    same = '{"prompt": "Hello", "chosen": "Hi", "rejected": "Hi"}\n'
+    file.write_text(file.read_text() + same * 2)
+    config = find(recipe).config(pairs=file, learning_rate=1e-4, threads=1)  # type: ignore[call-arg]
+    report = train(recipe, task, config, tmp_path / "out")
+    assert report.measures["dropped"] == 2
 
 
 def test_a_missing_file_is_named(task: TrainingTask, tmp_path: Path) -> None:
@@ -158,11 +160,11 @@ def test_an_answer_beyond_the_limit_of_tokens_is_refused(task: TrainingTask) -> 
     from transformers import AutoTokenizer
 
     chat = [Message(role="user", content="word " * 50), Message(role="assistant", content="Yes.")]
-    with pytest.raises(AgonError, match="hold no answer"):
+    with pytest.raises(AgonError, match="hold no completion"):
         render(AutoTokenizer.from_pretrained(task.base), chat, 16)
 
 
-def test_every_answer_of_a_long_chat_is_learned_and_nothing_else(task: TrainingTask) -> None:
+def test_every_completion_of_a_long_chat_is_learned_and_nothing_else(task: TrainingTask) -> None:
     from transformers import AutoTokenizer
 
     tokenizer: Any = AutoTokenizer.from_pretrained(task.base)

@@ -21,6 +21,8 @@ from miner.train.trainer import newest_checkpoint
 from miner.train.workspace import root_of
 from shared.errors import AgonError
 
+pytestmark = pytest.mark.torch
+
 CHILD = Path(__file__).with_name("dying_trainer.py")
 CONFIG = GrpoConfig(prompts=12, batch=16, save_steps=2, learning_rate=5e-4, threads=1)
 

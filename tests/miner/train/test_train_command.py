@@ -19,6 +19,8 @@ from typer.testing import CliRunner
 from miner.cli.main import app
 from shared.checkpoints.manifest import build_manifest, load_manifest
 
+pytestmark = pytest.mark.torch
+
 ZERO = "sha256:" + "0" * 64
 
 

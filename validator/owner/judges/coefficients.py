@@ -1,6 +1,6 @@
-"""Weights of the judges of a set, from what each knows about human pairs that it never saw.
+"""Coefficients of the judges of a set, from what each knows about human pairs that it never saw.
 
-The build calls it when the owner brings pairs. The weights are in the rules, frozen for the life of the set.
+The build calls it when the owner brings pairs. They are in the rules, frozen for the life of the set.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from shared.errors import AgonError
+from shared.judging.preferences.agreement import measure_agreement
+from shared.judging.preferences.pairs import PairFile
 from shared.types import JudgeName
-from validator.owner.judges.evaluate import measure_judge, unseen_pairs
-from validator.owner.judges.pairs import PairFile
+from validator.owner.judges.evaluate import unseen_pairs
 
 CHANCE = 0.5
 
@@ -24,7 +25,7 @@ def weigh_judges(judges: Mapping[JudgeName, Path], source: PairFile) -> dict[Jud
     """
     coefficients = {}
     for name, directory in judges.items():
-        found = measure_judge(directory, unseen_pairs(directory, source))
+        found = measure_agreement(directory, unseen_pairs(directory, source))
         if not found.useful:
             message = (
                 f"judge {name} agrees with people on {found.accuracy} of {found.pairs} pairs, "

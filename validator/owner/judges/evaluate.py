@@ -1,6 +1,7 @@
-"""Judges measured on human pairs: reward models beside the length baseline, language models in both orders.
+"""What is special to measuring an owner's judges: pairs a judge never saw, and language models as judges.
 
-`agon-validator judge train` and `judge evaluate` call it. It reads judges and pairs and changes nothing.
+`agon-validator judge evaluate` and the build call it; the agreement of a reward model with pairs is
+`shared/judging/preferences/agreement.py`. It reads judges and pairs and changes nothing.
 """
 
 from __future__ import annotations
@@ -14,15 +15,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.errors import AgonError
 from shared.judging.pairwise import Comparison, PairwiseJudge, Preference
-from validator.owner.judges.measures import (
+from shared.judging.preferences.agreement import (
     Estimate,
-    Measures,
     mean_estimate,
-    measure,
     number_clusters,
     proportion,
 )
-from validator.owner.judges.pairs import Pair, PairFile, split_pairs
+from shared.judging.preferences.pairs import PairFile, PreferencePair, split_pairs
 from validator.owner.judges.report import REPORT_FILE, TrainingReport
 
 
@@ -42,28 +41,14 @@ class PairwiseMeasures(BaseModel):
     decided_accuracy: Estimate | None
     """Agreement on the pairs without a tie."""
     first_shown: Estimate
-    """Share of single answers that name the answer shown first; .5 without a position bias."""
+    """Share of single answers that name the completion shown first; 0.5 without a position bias."""
     length_accuracy: Estimate
     """Of the better rule that knows length alone, on the same pairs."""
     above_length: Estimate
     """Paired difference of the two accuracies."""
 
 
-def measure_judge(directory: Path, pairs: Sequence[Pair]) -> Measures:
-    """The reward model at `directory` on `pairs`. Raises AgonError `judge_invalid`, `judge_non_finite`."""
-    from shared.judging.reward_model import RewardModel
-
-    texts = [(pair.prompt, answer) for pair in pairs for answer in (pair.chosen, pair.rejected)]
-    rewards = RewardModel(directory).reward(texts)
-    return measure(
-        rewards[0::2],
-        rewards[1::2],
-        [(len(pair.chosen), len(pair.rejected)) for pair in pairs],
-        [pair.cluster for pair in pairs],
-    )
-
-
-def unseen_pairs(directory: Path, source: PairFile) -> tuple[Pair, ...]:
+def unseen_pairs(directory: Path, source: PairFile) -> tuple[PreferencePair, ...]:
     """The pairs that the judge was not trained on: the held-out ones when this file trained it, else all.
 
     Raises AgonError `data_invalid` for a report beside the judge that cannot be read.
@@ -80,14 +65,16 @@ def unseen_pairs(directory: Path, source: PairFile) -> tuple[Pair, ...]:
     return split_pairs(source.pairs, report.config.holdout, report.config.seed)[1]
 
 
-def measure_pairwise(judge: PairwiseJudge, pairs: Sequence[Pair], parallel: int = 4) -> PairwiseMeasures:
+def measure_pairwise(
+    judge: PairwiseJudge, pairs: Sequence[PreferencePair], parallel: int = 4
+) -> PairwiseMeasures:
     """A language model on `pairs`, asked in both orders, `parallel` pairs at a time.
 
     A pair that the model answers with anything but a letter is counted apart. Raises AgonError
     `judge_refused` or `judge_unclear` (no pair answered), TransientError `judge_unreachable`.
     """
 
-    def ask(pair: Pair) -> Comparison | AgonError:
+    def ask(pair: PreferencePair) -> Comparison | AgonError:
         try:
             return judge.compare(pair.prompt, pair.chosen, pair.rejected)
         except AgonError as error:
@@ -104,7 +91,7 @@ def measure_pairwise(judge: PairwiseJudge, pairs: Sequence[Pair], parallel: int 
     return _pairwise(answered, len(refusals))
 
 
-def _pairwise(answered: Sequence[tuple[Pair, Comparison]], unanswered: int) -> PairwiseMeasures:
+def _pairwise(answered: Sequence[tuple[PreferencePair, Comparison]], unanswered: int) -> PairwiseMeasures:
     clusters = number_clusters([pair.cluster for pair, _ in answered])
     values = {Preference.FIRST: 1.0, Preference.TIE: 0.5, Preference.SECOND: 0.0}
     hits = np.array([values[said.preference] for _, said in answered])

@@ -67,7 +67,7 @@ def _read_back(locator: Locator, manifest: Manifest, settings: Settings) -> None
         served = open_store(locator, settings).read(MANIFEST_NAME, limit_bytes=MANIFEST_LIMIT_BYTES)
     except NotServed as error:
         message = f"the judge is in place, but nobody can read it: {error.message}"
-        help_line = "let everybody get objects below it: `Places` in docs/miner.md has the policy"
+        help_line = "let everybody get objects below it: `Locators` in docs/miner.md has the policy"
         raise AgonError("store_denied", message, help=help_line) from error
     if sha256_digest(served) != manifest.digest:
         raise AgonError("store_denied", f"{locator} serves another manifest than the one put there")

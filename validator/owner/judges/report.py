@@ -12,11 +12,12 @@ from pathlib import Path
 from pydantic import BaseModel, Field
 
 from shared.errors import AgonError
+from shared.judging.preferences.agreement import Agreement
 from shared.types import Digest
-from validator.owner.judges.measures import Measures
 
 REPORT_FILE = "report.json"
 LEAST_TOKENS = 16
+WEIGHT_DECAY = 0.01
 
 
 class TrainingConfig(BaseModel, frozen=True, extra="forbid"):
@@ -57,7 +58,7 @@ class TrainingReport(BaseModel, frozen=True):
     """Lines that state no preference."""
     trained_weights: int
     curve: tuple[CurvePoint, ...]
-    holdout: Measures
+    holdout: Agreement
 
 
 def require_finite(point: CurvePoint) -> CurvePoint:

@@ -15,9 +15,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from shared.errors import AgonError
+from shared.judging.preferences.pairs import Line, read_lines
 from shared.judging.verifiers import Params, number_of, verify
 from shared.protocol.prompt import Prompt
-from validator.owner.judges.pairs import Line, read_lines
 
 SHOWN = 3
 """Failures that a report names."""

@@ -66,7 +66,7 @@ class S3Store:
         hidden = self._why_hidden(bucket, f"{prefix}/{PROBE}", f"{url_of(self._name)}/{PROBE}")
         if hidden is not None:
             message = f"nobody could read what is published at s3://{self._name}: {hidden}"
-            help_line = "let everybody get objects below it: `Places` in docs/miner.md has the policy"
+            help_line = "let everybody get objects below it: `Locators` in docs/miner.md has the policy"
             raise AgonError("store_denied", message, help=help_line)
         probe = f"{STAGING}/{PROBE}"
         if any(self._why_hidden(staging, probe, url) is None for url in self._urls(staging, probe)):

@@ -9,8 +9,10 @@ import pytest
 
 from benchmarks.models.judges import human_pairs, labelled_answers
 from shared.engines.tiny import build_tiny_trunk
-from validator.owner.judges.pairs import read_pairs
+from shared.judging.preferences.pairs import read_pairs
 from validator.owner.judges.report import TrainingConfig
+
+pytestmark = pytest.mark.torch
 
 
 def test_tables_are_printed_for_pairs_and_solutions(

@@ -17,6 +17,8 @@ from shared.checkpoints.stores import open_store
 from shared.settings import Settings
 from validator.cli.main import app
 
+pytestmark = pytest.mark.torch
+
 KEYS = {"AWS_ACCESS_KEY_ID": "owner", "AWS_SECRET_ACCESS_KEY": "secret"}
 
 

@@ -15,16 +15,18 @@ from typer.testing import CliRunner
 from shared.engines.hf import JudgeReader, load_judge
 from shared.engines.tiny import build_tiny_trunk
 from shared.errors import AgonError
+from shared.judging.preferences.bradley_terry import PairCollator, read_rows
+from shared.judging.preferences.pairs import PreferencePair, read_pairs
 from shared.judging.reward_model import RewardModel
 from shared.types import JudgeName
 from validator.cli.main import app
 from validator.owner.judges.coefficients import weigh_judges
 from validator.owner.judges.evaluate import unseen_pairs
-from validator.owner.judges.pairs import Pair, read_pairs
 from validator.owner.judges.report import TrainingConfig, TrainingReport
 from validator.owner.judges.training import train
-from validator.owner.judges.tuning import _Collator, _rows
 from validator.owner.preflight import check_judges
+
+pytestmark = pytest.mark.torch
 
 THINGS = ("lantern", "river", "bridge", "garden", "violin", "market")
 
@@ -90,9 +92,9 @@ def test_training_reads_texts_as_scoring_does(trained: tuple[Path, TrainingRepor
     out, _ = trained
     tokenizer: Any = AutoTokenizer.from_pretrained(out / "judge")
     tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
-    long = Pair(" ".join(f"word{index}" for index in range(200)), "the end", "no end")
-    rows = _rows([long, Pair("Why?", "So.", "Not so.")], tokenizer)
-    batch = _Collator(tokenizer)(rows)
+    long = PreferencePair(" ".join(f"word{index}" for index in range(200)), "the end", "no end")
+    rows = read_rows([long, PreferencePair("Why?", "So.", "Not so.")], tokenizer)
+    batch = PairCollator(tokenizer)(rows)
     read = JudgeReader(tokenizer).encode(
         [(long.prompt, "the end"), ("Why?", "So."), (long.prompt, "no end"), ("Why?", "Not so.")]
     )

@@ -1,4 +1,4 @@
-"""Measures of a judge: intervals that hold, clusters that count, and length never mistaken for knowledge."""
+"""Agreement of a judge with pairs: intervals hold, clusters count, and length is no knowledge."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from shared.errors import AgonError
-from validator.owner.judges.measures import best_temperature, calibrate, mean_estimate, measure, proportion
+from shared.judging.preferences.agreement import (
+    best_temperature,
+    calibrate,
+    compare_rewards,
+    mean_estimate,
+    proportion,
+)
 
 
 def keys(count: int) -> list[str]:
@@ -16,7 +22,7 @@ def keys(count: int) -> list[str]:
 
 
 def test_accuracy_counts_hits_and_half_of_ties() -> None:
-    found = measure([1, 2, 3, 0], [0, 3, 3, -1], [(4, 8)] * 4, keys(4))
+    found = compare_rewards([1, 2, 3, 0], [0, 3, 3, -1], [(4, 8)] * 4, keys(4))
     assert (found.pairs, found.prompts, found.ties) == (4, 4, 1)
     assert found.accuracy.value == 0.625
     assert 0 < found.accuracy.low < 0.625 < found.accuracy.high < 1
@@ -25,7 +31,7 @@ def test_accuracy_counts_hits_and_half_of_ties() -> None:
 def test_a_judge_of_length_is_not_useful() -> None:
     rng = np.random.default_rng(1)
     lengths = [(int(a), int(b)) for a, b in rng.integers(5, 200, (400, 2))]
-    found = measure([-a for a, _ in lengths], [-b for _, b in lengths], lengths, keys(400))
+    found = compare_rewards([-a for a, _ in lengths], [-b for _, b in lengths], lengths, keys(400))
     assert found.length_accuracy == found.accuracy or found.length_rule == "longer"
     assert not found.useful
     assert found.length.slope is not None and found.length.slope.high < 0
@@ -36,8 +42,8 @@ def test_a_judge_of_length_is_not_useful() -> None:
 def test_a_judge_of_quality_is_useful_and_free_of_length() -> None:
     rng = np.random.default_rng(2)
     lengths = [(int(a), int(b)) for a, b in rng.integers(5, 200, (600, 2))]
-    good, bad = rng.normal(1, 1, 600), rng.normal(0, 1, 600)
-    found = measure(list(good), list(bad), lengths, keys(600))
+    chosen, rejected = rng.normal(1, 1, 600), rng.normal(0, 1, 600)
+    found = compare_rewards(list(chosen), list(rejected), lengths, keys(600))
     assert found.useful
     assert found.accuracy.low < 0.76 < found.accuracy.high  # P(N(1, sqrt 2) > 0)
     assert found.length.slope is not None and found.length.slope.low < 0 < found.length.slope.high
@@ -93,5 +99,5 @@ def test_numbers_without_an_interval_are_refused() -> None:
         ([1.0, 2.0], ["a", "a"], "data_invalid"),
     ):
         with pytest.raises(AgonError) as caught:
-            measure(rewards, [0.0, 0.0], [(1, 2), (2, 1)], names)
+            compare_rewards(rewards, [0.0, 0.0], [(1, 2), (2, 1)], names)
         assert caught.value.code == code

@@ -1,6 +1,6 @@
-"""Answers of a policy and their value to a miner: drawn by the competition's sampler, judged by the proxy.
+"""Completions of a policy and their value to a miner: drawn by the rules' sampler, judged by the proxy.
 
-The value is what the rules reward: an answer that no gate stops, the verifier's score where a slice has
+The value is what the rules reward: a completion that no gate stops, the verifier's score where a slice has
 one, the proxy judge's opinion, and a likely wording. Recipes rank by it, and measure themselves by it on
 held-out prompts; the frame that standardises it can be frozen, so that two policies are comparable.
 """
@@ -27,17 +27,17 @@ from shared.protocol.prompt import Prompt
 from shared.types import SliceName
 
 LIMIT = 2.0
-"""In standard deviations: with the default weights, proxy judge and fluency move a value by at most 0.5
-each. The judge is weak and easily gamed; without the fluency term, training drifts into answers that the
+"""In standard deviations: with the default coefficients, proxy judge and fluency move a value by at most 0.5
+each. The judge is weak and easily gamed; without the fluency term, training drifts into completions that the
 gate on likelihood stops."""
 SHORTEST_PERCENTILE = 10.0
-"""Answers below this percentile of the policy's own lengths count as bad in training, which overshoots into
-answers too short; the rules gate the shortest `GATED_PERCENTILE`."""
+"""Completions below this percentile of the policy's own lengths count as bad in training, which overshoots
+into completions too short; the rules gate the shortest `GATED_PERCENTILE`."""
 GATED_PERCENTILE = 1.0
 
 
-class Answer(BaseModel, frozen=True):
-    """One sampled answer and what the proxy judge and the policy itself say about it."""
+class DrawnCompletion(BaseModel, frozen=True):
+    """One sampled completion and what the proxy judge and the policy itself say about it."""
 
     prompt: Prompt
     prompt_ids: tuple[int, ...]
@@ -51,7 +51,7 @@ class Answer(BaseModel, frozen=True):
 
 
 @dataclass(frozen=True)
-class Weights:
+class TermCoefficients:
     """What the terms of a value count."""
 
     opinion: float = 0.25
@@ -61,21 +61,21 @@ class Weights:
 
 @dataclass(frozen=True)
 class Frame:
-    """Statistics of a set of answers, by slice, that values are standardised with."""
+    """Statistics of a set of completions, by slice, that values are standardised with."""
 
     opinions: Mapping[SliceName, tuple[float, float]]
     """Mean and standard deviation of the proxy's rewards."""
     fluency: Mapping[SliceName, tuple[float, float]]
     """Mean and standard deviation of the mean log-probabilities."""
     shortest: Mapping[SliceName, float]
-    """Fewest tokens of a sound answer."""
+    """Fewest tokens of a sound completion."""
 
 
-def draw_answers(
-    task: TrainingTask, prompts: Sequence[Prompt], samples: int, *, seed: int, weights: Path | None = None
-) -> list[Answer]:
-    """`samples` answers to each prompt by the checkpoint at `weights` (the task's start when unset)."""
-    policy, rules = load_policy(task.base, weights or task.start), task.sampling
+def draw_completions(
+    task: TrainingTask, prompts: Sequence[Prompt], samples: int, *, seed: int, checkpoint: Path | None = None
+) -> list[DrawnCompletion]:
+    """`samples` completions to each prompt by the policy at `checkpoint` (the task's start when unset)."""
+    policy, rules = load_policy(task.base, checkpoint or task.start), task.sampling
     asked = [(prompt, index) for prompt in prompts for index in range(samples)]
     ids = {prompt.id: policy.render(prompt.text, rules.limits.prompt_tokens) for prompt in prompts}
     requests = [
@@ -87,7 +87,7 @@ def draw_answers(
         [(prompt.text, text) for (prompt, _), text in zip(asked, texts, strict=True)]
     )
     return [
-        Answer(
+        DrawnCompletion(
             prompt=prompt,
             prompt_ids=ids[prompt.id],
             token_ids=row.token_ids,
@@ -115,11 +115,11 @@ def choose_prompts(prompts: Sequence[Prompt], count: int) -> list[Prompt]:
     return turns[:count]
 
 
-def fit_frame(answers: Sequence[Answer], shortest: float = SHORTEST_PERCENTILE) -> Frame:
-    """The frame of these answers; those below the percentile `shortest` of the lengths are not sound."""
-    slices: dict[SliceName, list[Answer]] = defaultdict(list)
-    for answer in answers:
-        slices[answer.prompt.slice].append(answer)
+def fit_frame(completions: Sequence[DrawnCompletion], shortest: float = SHORTEST_PERCENTILE) -> Frame:
+    """The frame of these completions; those below the percentile `shortest` of the lengths are not sound."""
+    slices: dict[SliceName, list[DrawnCompletion]] = defaultdict(list)
+    for completion in completions:
+        slices[completion.prompt.slice].append(completion)
     return Frame(
         opinions={name: _moments([row.reward for row in rows]) for name, rows in slices.items()},
         fluency={name: _moments([row.logprob for row in rows]) for name, rows in slices.items()},
@@ -135,30 +135,33 @@ def _moments(values: Sequence[float]) -> tuple[float, float]:
     return float(found.mean()), float(found.std()) or 1.0
 
 
-def is_sound(answer: Answer, frame: Frame) -> bool:
-    """Whether no gate that needs only the answer itself would close."""
+def is_sound(completion: DrawnCompletion, frame: Frame) -> bool:
+    """Whether no gate that needs only the completion itself would close."""
     return (
-        answer.finished
-        and len(answer.token_ids) >= frame.shortest[answer.prompt.slice]
-        and is_text(answer.text)
-        and not loops(answer.text)
-        and not compresses(answer.text)
+        completion.finished
+        and len(completion.token_ids) >= frame.shortest[completion.prompt.slice]
+        and is_text(completion.text)
+        and not loops(completion.text)
+        and not compresses(completion.text)
     )
 
 
 def value_of(
-    answer: Answer, frame: Frame, verifiers: Mapping[SliceName, str], weights: Weights | None = None
+    completion: DrawnCompletion,
+    frame: Frame,
+    verifiers: Mapping[SliceName, str],
+    coefficients: TermCoefficients | None = None,
 ) -> float:
-    """What an answer is worth: 1 for soundness, and the weighted terms."""
-    counts, name = weights or Weights(), answer.prompt.slice
-    sound = is_sound(answer, frame)
+    """What a completion is worth: 1 for soundness, and the weighted terms."""
+    counts, name = coefficients or TermCoefficients(), completion.prompt.slice
+    sound = is_sound(completion, frame)
     value = (
-        counts.opinion * _z(answer.reward, frame.opinions[name])
-        + counts.fluency * _z(answer.logprob, frame.fluency[name])
+        counts.opinion * _z(completion.reward, frame.opinions[name])
+        + counts.fluency * _z(completion.logprob, frame.fluency[name])
         + sound
     )
     if sound and name in verifiers:
-        value += counts.verifier * verify(verifiers[name], answer.text, answer.prompt.params)
+        value += counts.verifier * verify(verifiers[name], completion.text, completion.prompt.params)
     return value
 
 
@@ -167,11 +170,13 @@ def _z(value: float, moments: tuple[float, float]) -> float:
     return min(LIMIT, max(-LIMIT, (value - mean) / sd))
 
 
-def by_prompt(answers: Sequence[Answer], value: Callable[[Answer], float]) -> list[list[Answer]]:
-    """The answers to each prompt, worst first; prompts in the order of their first answer."""
-    groups: dict[str, list[Answer]] = defaultdict(list)
-    for answer in answers:
-        groups[answer.prompt.id].append(answer)
+def by_prompt(
+    completions: Sequence[DrawnCompletion], value: Callable[[DrawnCompletion], float]
+) -> list[list[DrawnCompletion]]:
+    """The completions to each prompt, worst first; prompts in the order of their first completion."""
+    groups: dict[str, list[DrawnCompletion]] = defaultdict(list)
+    for completion in completions:
+        groups[completion.prompt.id].append(completion)
     return [sorted(group, key=value) for group in groups.values()]
 
 
