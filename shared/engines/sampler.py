@@ -169,9 +169,9 @@ def draw(logits: Tensor, points: Floats, temperature: float) -> tuple[list[int],
 def score_tokens(
     policy: Policy, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], rules: Sampling
 ) -> list[list[float]]:
-    """Log-probability of every token of each (prompt, completion) pair of ids at the rules' temperature, nats.
+    """Log-probability of every token of each (prompt, completion) pair of ids at the rules' temperature.
 
-    Raises Rejection `non_finite_policy`.
+    In nats. Raises Rejection `non_finite_policy`.
     """
     results: dict[int, list[float]] = {index: [] for index in range(len(pairs))}
     order = sorted(

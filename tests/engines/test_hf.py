@@ -114,7 +114,7 @@ def test_a_judge_without_a_trained_head_is_refused(judge_dir: Path, tmp_path: Pa
     BertModel(config).save_pretrained(tmp_path / "headless")
     document = json.loads((tmp_path / "headless" / "config.json").read_text())
     (tmp_path / "headless" / "config.json").write_text(json.dumps({**document, "num_labels": 1}))
-    with pytest.raises(AgonError, match="lacks trained weights"):
+    with pytest.raises(AgonError, match="lacks trained tensors"):
         load_judge(tmp_path / "headless")
 
 

@@ -34,7 +34,7 @@ from validator.ledger.tables import (
 )
 from validator.loop import run_once
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.slow, pytest.mark.torch]
 
 SCRIPT = Path(__file__).with_name("stopping_validator.py")
 PATIENCE_S = 120.0

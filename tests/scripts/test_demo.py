@@ -52,6 +52,7 @@ def commands_naming(path: Path) -> list[str]:
     return [line for line in found if str(path) in line]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_stopped_demo_leaves_no_process_behind(tmp_path: Path) -> None:
     root = tmp_path / "demo"
@@ -86,6 +87,7 @@ def require_fair_end(summary: dict[str, Any], hostile_code: str) -> None:
     assert summary["seconds"] == pytest.approx(sum(summary["stages"].values()), abs=0.1)
 
 
+@pytest.mark.early
 @pytest.mark.timeout(900)
 def test_only_the_honest_miner_is_paid(tmp_path: Path) -> None:
     require_fair_end(play(tmp_path, seed=0), "non_finite_weights")

@@ -15,7 +15,7 @@ from shared.errors import AgonError
 from shared.protocol.evidence import Evidence
 from shared.protocol.statement import Signed
 from shared.types import RoundNumber
-from validator.ledger import duels
+from validator.ledger import duel_rows
 from validator.ledger.tables import DuelRow, StatementRow
 
 
@@ -27,13 +27,13 @@ def evidence_of(session: Session, duel_id: str) -> Evidence:
     duel = session.get(DuelRow, duel_id)
     if duel is None:
         raise AgonError("not_found", f"there is no duel {duel_id}")
-    rows = duels.rows_of(session, duel_id)
+    rows = duel_rows.rows_of(session, duel_id)
     counts = Counter(row.round for row in rows)
     return Evidence(
         statement=_statement(session, duel),
         duel=duel_id,
         rounds={RoundNumber(number): counts[number] for number in sorted(counts)},
-        rows=tuple(duels.evidence_of(session, duel, rows)),
+        rows=tuple(duel_rows.evidence_rows(session, duel, rows)),
     )
 
 

@@ -21,8 +21,8 @@ from shared.stats.duel import Carry, More, Terms, decide, look_at
 from shared.stats.rows import Batch, Row
 from shared.types import Digest, RoundNumber
 from validator.context import ValidatorContext
-from validator.ledger import duels, rounds, submissions
-from validator.ledger.duels import NewRow
+from validator.ledger import duel_rows, duels, rounds, submissions
+from validator.ledger.duel_rows import NewRow
 from validator.ledger.tables import DuelPromptRow, DuelRow, RoundRow
 from validator.stages.draw import draw_of
 from validator.stages.fetch import fetch, restore
@@ -108,7 +108,7 @@ async def _advance(context: ValidatorContext, duel: DuelRow) -> None:
 
 
 async def _look(context: ValidatorContext, duel: DuelRow) -> None:
-    stored = await context.ledger.do(duels.rows_of, duel.id)
+    stored = await context.ledger.do(duel_rows.rows_of, duel.id)
     terms = Terms.of(context.rules, duel.alpha)
     taken = [row for row in stored if row.round == duel.round]
     played = _batches_by_round(terms, stored, duel.round)
@@ -122,7 +122,7 @@ async def _look(context: ValidatorContext, duel: DuelRow) -> None:
     else:
         rows = await _answer(context, duel, outcome, position=len(stored), taken=len(taken))
         wealth = look_at(terms, played).log_wealth if stored else 0.0
-        await context.ledger.do(duels.take_rows, duel.id, rows, wealth)
+        await context.ledger.do(duel_rows.take_rows, duel.id, rows, wealth)
         log.info("look", duel=duel.id, rows=len(stored) + len(rows))
 
 
@@ -169,7 +169,7 @@ async def _samples(
 ) -> dict[CompletionKey, ScoredCompletion]:
     """Scored completions of `model` for `prompts`; answered only when one of `wanted` is missing."""
     keys = [(model, prompt.id, seed) for prompt in prompts for seed in seeds[prompt.id]]
-    found = await context.ledger.do(duels.cached_completions, keys)
+    found = await context.ledger.do(duel_rows.cached_completions, keys)
     needed = {(model, prompt.id, seed) for prompt in wanted for seed in seeds[prompt.id]}
     if needed <= found.keys():
         return found
@@ -179,5 +179,5 @@ async def _samples(
     jobs = [Job(by_id[prompt], seed) for _, prompt, seed in missing]
     scored = await asyncio.to_thread(context.scorer.evaluate, context.checkpoint_of(model), jobs)
     fresh = dict(zip(missing, scored, strict=True))
-    await context.ledger.do(duels.keep_completions, fresh)
+    await context.ledger.do(duel_rows.keep_completions, fresh)
     return found | fresh

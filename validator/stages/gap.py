@@ -21,7 +21,7 @@ from shared.protocol.evidence import EvidenceRow, ScoredCompletion
 from shared.sandbox.client import JudgeChild
 from shared.types import JudgeName, PromptId, SliceName
 from validator.context import ValidatorContext
-from validator.ledger import duels
+from validator.ledger import duel_rows
 from validator.ledger.tables import DuelRow
 
 log = structlog.get_logger()
@@ -60,8 +60,8 @@ async def measure_duel_gap(context: ValidatorContext, duel: DuelRow) -> Gap | No
 
 def newest_rows(session: Session, duel: DuelRow, slices: Collection[SliceName]) -> list[EvidenceRow]:
     """The newest rows of these slices, at most `GAP_ROWS`."""
-    rows = [row for row in duels.rows_of(session, duel.id) if row.slice in slices]
-    return duels.evidence_of(session, duel, rows[-GAP_ROWS:])
+    rows = [row for row in duel_rows.rows_of(session, duel.id) if row.slice in slices]
+    return duel_rows.evidence_rows(session, duel, rows[-GAP_ROWS:])
 
 
 def gap_over(rows: Sequence[EvidenceRow], texts: Mapping[PromptId, str], judges: Judges) -> Gap:

@@ -18,7 +18,7 @@ from shared.protocol.wire import digest_bytes
 from shared.signing import sign
 from shared.types import Digest, Hotkey, RoundNumber
 from validator.context import ValidatorContext
-from validator.ledger import duels, rounds, settlements
+from validator.ledger import duel_rows, duels, rounds, settlements
 from validator.ledger.settlements import Crown
 from validator.ledger.tables import RoundRow, SubmissionRow
 
@@ -98,7 +98,7 @@ def _report(session: Session, submission: SubmissionRow) -> SlotReport:
         code=code,
         verdict=verdict.published() if verdict else None,
         duel=duel.id if duel else None,
-        rows_root=root_of_leaves([row.leaf for row in duels.rows_of(session, duel.id)]) if duel else None,
+        rows_root=root_of_leaves([row.leaf for row in duel_rows.rows_of(session, duel.id)]) if duel else None,
     )
 
 

@@ -42,6 +42,7 @@ def task_file(task: TrainingTask, tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_grpo_goes_on_after_sigkill_as_if_nothing_had_happened(
     task: TrainingTask, task_file: Path, tmp_path: Path
 ) -> None:
