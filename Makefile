@@ -15,6 +15,8 @@ export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
+# compiled modules are kept: without them every process of a test or of the demo compiles the tree anew
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup test test-slow check demo clean
 

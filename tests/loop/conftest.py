@@ -32,7 +32,7 @@ from shared.chain.wallets import hotkey_of
 from shared.checkpoints.bundle import Bundle, load_bundle
 from shared.checkpoints.stores import FileStore
 from shared.competitions.pools import load_prompt_source, make_pool
-from shared.engines.tiny import FOLLOWERS, OPENERS, build_tiny_policy, build_tiny_trunk, fit_rules
+from shared.engines.tiny import FOLLOWERS, OPENERS, build_tiny_trunk, fit_rules
 from shared.governance.publish import log_target
 from shared.protocol.competition import Competition
 from shared.protocol.loader import read_rules
@@ -72,14 +72,6 @@ SMALL = {
         "prompts": {"look": 16, "min": 32, "max": 128, "carried_rounds": 1, "gain": 64, "identity": 16},
     },
 }
-
-
-@pytest.fixture(scope="session")
-def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The base policy: it ends its answers, but often talks too long."""
-    target = tmp_path_factory.mktemp("tiny-base")
-    build_tiny_policy(1, target)
-    return target
 
 
 @pytest.fixture(scope="session")

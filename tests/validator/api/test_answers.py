@@ -173,7 +173,7 @@ def test_refusal_names_code_message_help_and_fault(client: TestClient) -> None:
     assert refused["problem"] == {
         "code": "dtype_forbidden",
         "message": "model.safetensors: F64",
-        "help": "save the weights in a dtype that the competition allows",
+        "help": "save the tensors in a dtype that the competition allows",
         "fault": "miner",
     }
     assert refused["explanation"] == "rejected: model.safetensors: F64"

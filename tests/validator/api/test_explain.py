@@ -152,7 +152,7 @@ def test_text_shows_verdict_problem_and_way_out(client: TestClient) -> None:
         "hotkey      Cat, committed at block 114",
         "state       rejected, round 0",
         "problem     dtype_forbidden (fault: miner)",
-        "help        save the weights in a dtype that the competition allows",
+        "help        save the tensors in a dtype that the competition allows",
         "why         rejected: model.safetensors: F64",
     ]
     assert text("Bob")[4] == "duel        d1: lost (worse), log wealth -3.00 of 4.16, 32 prompts"

@@ -220,7 +220,7 @@ def test_an_interrupted_publication_serves_nothing_and_is_completed(
 def test_a_publication_that_nobody_can_read_says_so(s3_host: Any, owner: Settings, judge: Path) -> None:
     with pytest.raises(AgonError, match=r"nobody can read it.*status 403") as caught:
         publish_judge(judge, f"s3://{s3_host.host}/models/{PREFIX}", owner)
-    assert (caught.value.code, "Places" in caught.value.help) == ("store_denied", True)
+    assert (caught.value.code, "Locators" in caught.value.help) == ("store_denied", True)
 
 
 def test_without_keys_nothing_is_published(s3_host: Any, owner: Settings, judge: Path) -> None:
