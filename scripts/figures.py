@@ -22,7 +22,7 @@ STEPS = (
 COLOURS = {"miner": "#1d4ed8", "validator": "#7c3aed", "chain": "#047857"}
 """White text on each has a contrast of at least 5 to 1."""
 GREY = "#7d8590"
-BOX, GAP, HEIGHT, EDGE = 190, 36, 150, 8
+BOX, GAP, HEIGHT, EDGE = 208, 36, 150, 8
 BACK = 34
 """Depth of the arrow that leads back to the first step."""
 

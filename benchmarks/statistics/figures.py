@@ -1,4 +1,4 @@
-"""Draws the figures of `docs/statistics.md` from the same simulations that print its tables.
+"""Draws the figures of docs/results/statistics.md from the same simulations that print its tables.
 
 `python benchmarks/statistics/figures.py [--runs N] [--folder docs/figures]`; seeds are fixed and files
 carry no date, so a second run writes the same bytes.

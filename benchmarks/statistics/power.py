@@ -59,7 +59,7 @@ DESIGN_RUNS = 500
 ALPHA, HORIZON = 0.05, 100
 
 MEASURED_TIES = 0.17
-"""Share of ties where `SLICE_SD` was measured: `benchmarks/models/variance.py` in docs/judging.md."""
+"""Share of ties where `SLICE_SD` was measured: `benchmarks/models/variance.py`, docs/results/judging.md."""
 
 
 def prompts_to_crown(runs: int) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from miner.dry_run.sample_cache import CompletionCache
+from miner.dry_run.completion_cache import CompletionCache
 from shared.checkpoints.bundle import Bundle, read_prompts
 from shared.checkpoints.files import write_whole
 from shared.checkpoints.manifest import build_manifest

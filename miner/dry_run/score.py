@@ -7,7 +7,7 @@ lines; only prompts and judges differ, so the estimate is as good as the proxy j
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +17,9 @@ from miner.dry_run.dry_run import DryRun
 from miner.dry_run.opponent import Conditions
 from shared.checkpoints.allowlist import WEIGHTS_NAME
 from shared.checkpoints.files import hash_file, open_regular
-from shared.duels.rows import CompletionKey, Side, evidence_row, fresh_difference, seeds_of, statistic
+from shared.duels.rows import Side, evidence_row, fresh_difference, seeds_of, statistic
 from shared.errors import Rejection
-from shared.protocol.evidence import EvidenceRow, ScoredCompletion
+from shared.protocol.evidence import EvidenceRow
 from shared.protocol.verdict import Verdict
 from shared.protocol.wire import DigestField, Wire
 from shared.stats.duel import Terms, decide
@@ -129,8 +129,8 @@ def score(
             "judges": tuple(term.name for term in dry_run.rules.judges),
             **_measures(dry_run, rows, terms),
             **_chances(chances, terms),
-            "gates": _gates(challenger.samples, challenger),
-            "opponent_gates": _gates(champion.samples, champion),
+            "gates": _gates(challenger),
+            "opponent_gates": _gates(champion),
             "verdict": dry_verdict(terms, batches),
             "trial": conditions.trial,
             "slots": conditions.slots,
@@ -189,9 +189,9 @@ def _interval(means: Floats) -> dict[str, float]:
     return {"mean": mean, "lower": max(-1.0, mean - reach), "upper": min(1.0, mean + reach)}
 
 
-def _gates(samples: Mapping[CompletionKey, ScoredCompletion], side: Side) -> dict[str, int]:
-    asked = [samples[side.model, prompt, seed] for prompt, seeds in side.seeds.items() for seed in seeds]
-    return dict(sorted(Counter(gate for sample in asked for gate in sample.gates).items()))
+def _gates(side: Side) -> dict[str, int]:
+    asked = [side.scored[side.model, prompt, seed] for prompt, seeds in side.seeds.items() for seed in seeds]
+    return dict(sorted(Counter(gate for one in asked for gate in one.gates).items()))
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -1,4 +1,4 @@
-"""The draw of a round: its seed, its batches of prompts and the seeds of its samples.
+"""The draw of a round: its seed, its batches of prompts and the seeds of its completions.
 
 Pure, and seeded by sha256 alone, so that every validator draws the same prompts from the same block
 hash. The validator's intake and scoring call it; a miner's dry run draws the same way.
@@ -16,7 +16,7 @@ from shared.protocol.wire import digest_bytes, sha256_digest
 from shared.types import Digest, PromptId, SliceName
 
 SEED_BITS = 53
-"""Bits of a sample seed: evidence is canonical JSON, where larger integers do not exist."""
+"""Bits of a completion seed: evidence is canonical JSON, where larger integers do not exist."""
 
 
 def round_seed(competition: Digest, block_hash: str) -> Digest:
@@ -28,7 +28,7 @@ def round_seed(competition: Digest, block_hash: str) -> Digest:
 
 
 def completion_seed(seed: Digest, prompt: PromptId, index: int) -> int:
-    """Seed of sample `index` of a prompt: the same for both sides of every duel of the round."""
+    """Seed of completion `index` of a prompt: the same for both sides of every duel of the round."""
     return int.from_bytes(_hash(seed, "sample", prompt, str(index))[:8], "big") >> (64 - SEED_BITS)
 
 

@@ -59,7 +59,7 @@ class _Case:
     bundle: Bundle
 
     @property
-    def samples(self) -> list[tuple[EvidenceRow, ScoredCompletion]]:
+    def completions(self) -> list[tuple[EvidenceRow, ScoredCompletion]]:
         return [(row, item) for row in self.evidence.rows for item in (*row.challenger, *row.champion)]
 
 
@@ -155,7 +155,9 @@ def _rows_of_round(case: _Case, number: RoundNumber) -> Iterator[EvidenceRow]:
 def _scores(case: _Case) -> tuple[bool, str]:
     """Gates, z, u and s follow from completion and raw reward."""
     again = _score(case, _Recorded(case))
-    worst = max((_difference(one, two) for (_, one), two in zip(case.samples, again, strict=True)), default=0)
+    worst = max(
+        (_difference(one, two) for (_, one), two in zip(case.completions, again, strict=True)), default=0
+    )
     return worst <= SCORE_TOLERANCE, f"{len(again)} scores, largest difference {worst:.1e}"
 
 
@@ -163,7 +165,7 @@ def _rewards(case: _Case, judges: Judges) -> tuple[bool, str]:
     again = _score(case, judges)
     found = [
         abs(one.raw[name] - two.raw.get(name, math.inf))
-        for (_, one), two in zip(case.samples, again, strict=True)
+        for (_, one), two in zip(case.completions, again, strict=True)
         for name in one.raw
     ]
     worst = max(found, default=0.0)
@@ -172,9 +174,9 @@ def _rewards(case: _Case, judges: Judges) -> tuple[bool, str]:
 
 def _score(case: _Case, judges: Judges) -> list[ScoredCompletion]:
     prompts = {prompt.id: prompt for pool in case.bundle.pools.values() for prompt in pool}
-    asked = [_known(prompts, row.prompt) for row, _ in case.samples]
+    asked = [_known(prompts, row.prompt) for row, _ in case.completions]
     scorer = Scorer(case.bundle.rules, case.bundle.references, None, judges)
-    return scorer.score(asked, [item.completion for _, item in case.samples])
+    return scorer.score(asked, [item.completion for _, item in case.completions])
 
 
 def _known(prompts: Mapping[PromptId, Prompt], name: PromptId) -> Prompt:
@@ -210,11 +212,11 @@ def _decision(case: _Case) -> tuple[bool, str]:
 
 
 class _Recorded:
-    """Judges that say again what they said, sample by sample: one text can have two rewards, since judges
-    differ in the last digits by the batch that it is in."""
+    """Judges that repeat what they said of each completion. One text can have two rewards, as judges differ
+    in the last digits by the batch that it is in."""
 
     def __init__(self, case: _Case) -> None:
-        self._raw = [item.raw for _, item in case.samples if item.raw]
+        self._raw = [item.raw for _, item in case.completions if item.raw]
 
     def reward(self, judge: JudgeName, pairs: Sequence[tuple[str, str]]) -> list[float]:
         said = [raw[judge] for raw in self._raw if judge in raw]

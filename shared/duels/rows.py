@@ -19,7 +19,7 @@ from shared.stats.rows import Row
 from shared.types import Digest, JudgeName, PromptId, RoundNumber
 
 Seeds = dict[PromptId, tuple[int, ...]]
-"""Sampler seeds of each prompt, one per sample."""
+"""Sampler seeds of each prompt, one per completion."""
 
 CompletionKey = tuple[str, PromptId, int]
 """Model digest, prompt and seed: the name of a scored completion."""
@@ -27,19 +27,19 @@ CompletionKey = tuple[str, PromptId, int]
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a duel: its checkpoint, its seeds, and its samples by (model, prompt, seed)."""
+    """One side of a duel: its checkpoint, its seeds, and its scored completions by (model, prompt, seed)."""
 
     model: Digest
     seeds: Seeds
-    samples: Mapping[CompletionKey, ScoredCompletion]
+    scored: Mapping[CompletionKey, ScoredCompletion]
 
-    def answers(self, prompt: PromptId) -> tuple[ScoredCompletion, ...]:
-        """Samples of one prompt, in the order of the seeds."""
-        return tuple(self.samples[self.model, prompt, seed] for seed in self.seeds[prompt])
+    def completions_of(self, prompt: PromptId) -> tuple[ScoredCompletion, ...]:
+        """Scored completions of one prompt, in the order of the seeds."""
+        return tuple(self.scored[self.model, prompt, seed] for seed in self.seeds[prompt])
 
 
 def seeds_of(rules: Competition, seed: Digest, prompts: Sequence[Prompt]) -> tuple[Seeds, Seeds]:
-    """Challenger's and champion's seeds: sample j of a prompt has the same seed on both sides."""
+    """Challenger's and champion's seeds: completion j of a prompt has the same seed on both sides."""
     counts = rules.sampling.samples
 
     def seeds(count: int) -> Seeds:
@@ -57,8 +57,8 @@ def evidence_row(prompt: Prompt, position: int, challenger: Side, champion: Side
         position=position,
         prompt=prompt.id,
         slice=prompt.slice,
-        challenger=challenger.answers(prompt.id),
-        champion=champion.answers(prompt.id),
+        challenger=challenger.completions_of(prompt.id),
+        champion=champion.completions_of(prompt.id),
         challenger_seeds=challenger.seeds[prompt.id],
         champion_seeds=champion.seeds[prompt.id],
         challenger_model=challenger.model,
@@ -91,5 +91,5 @@ def fresh_difference(row: EvidenceRow, rules: Competition, number: RoundNumber) 
     return _mean_percentile(row.challenger, judge) - _mean_percentile(row.champion, judge)
 
 
-def _mean_percentile(samples: Sequence[ScoredCompletion], judge: JudgeName) -> float:
-    return sum(float(ndtr(sample.z[judge])) for sample in samples) / len(samples)
+def _mean_percentile(scored: Sequence[ScoredCompletion], judge: JudgeName) -> float:
+    return sum(float(ndtr(one.z[judge])) for one in scored) / len(scored)

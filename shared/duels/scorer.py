@@ -31,7 +31,7 @@ JUDGED = "judges"
 
 @dataclass(frozen=True)
 class Job:
-    """One sample to draw and score."""
+    """One completion to draw and score."""
 
     prompt: Prompt
     seed: int
@@ -81,7 +81,7 @@ class Scorer:
         }
 
     def evaluate(self, checkpoint: Path, jobs: Sequence[Job]) -> list[ScoredCompletion]:
-        """One scored sample per job from the policy at `checkpoint`, in order.
+        """One scored completion per job from the policy at `checkpoint`, in order.
 
         Raises Rejection for a policy that cannot be scored, AgonError for a judge that fails.
         """

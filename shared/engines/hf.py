@@ -20,9 +20,8 @@ from transformers.cache_utils import Cache, DynamicCache
 from shared.checkpoints.allowlist import WEIGHTS_NAME
 from shared.engines.kv_cache import KVCache, states
 from shared.errors import AgonError, Rejection
+from shared.protocol.evidence import NOT_TEXT
 
-NOT_TEXT = "\ufffd"
-"""Stands in a completion's text for every special token, so that a gate sees it."""
 JUDGE_TOKENS = 256
 """Longest input of a learned judge, in tokens."""
 USED_EMBEDDINGS = 0.9
@@ -78,7 +77,7 @@ class Policy:
     def _decode(self, token_ids: list[int]) -> str:
         return str(self._tokenizer.decode(token_ids, clean_up_tokenization_spaces=False)) if token_ids else ""
 
-    def slots(self, rows: int, columns: int) -> KVCache:
+    def new_cache(self, rows: int, columns: int) -> KVCache:
         """An empty cache for `rows` running rows of at most `columns` tokens."""
         return KVCache(self._layers, rows, columns)
 
@@ -87,14 +86,14 @@ class Policy:
         logits, cache, mask = self._forward(prompts, keep=1)
         return logits[:, -1], cache, mask
 
-    def step(self, slots: KVCache, tokens: Sequence[int], positions: Sequence[int]) -> Tensor:
+    def step(self, cache: KVCache, tokens: Sequence[int], positions: Sequence[int]) -> Tensor:
         """Feed one token to every running row: next-token logits [rows, vocab]."""
-        mask = slots.open_column()
+        mask = cache.open_column()  # [rows, width]
         output = self._model(
             input_ids=torch.tensor(tokens).unsqueeze(1),
             attention_mask=mask[:, None, None, :],
             position_ids=torch.tensor(positions).unsqueeze(1),
-            past_key_values=slots,
+            past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
         )
@@ -113,6 +112,7 @@ class Policy:
         cache = self._prefix_cache(len(sequences)) if shared else DynamicCache()
         rests = [list(ids[len(shared) :]) for ids in sequences]
         columns = max(keep, *map(len, rests))
+        # [sequences, columns]: left-padded rests, which of them are real, and what each may attend to
         ids = torch.tensor([[0] * (columns - len(rest)) + rest for rest in rests])
         real = torch.tensor([[False] * (columns - len(rest)) + [True] * len(rest) for rest in rests])
         mask = torch.cat([torch.ones(len(rests), len(shared), dtype=torch.bool), real], dim=1)

@@ -1,4 +1,4 @@
-"""The key-value cache of the sampler: a fixed number of row slots that are written in place.
+"""The key-value cache of the sampler: a fixed number of rows that are written in place.
 
 Only `hf.py` makes and feeds it, under the sampler's orders. It knows columns and rows, not tokens.
 """
@@ -31,8 +31,8 @@ class KVCache(Cache):
     """
 
     def __init__(self, layers: int, rows: int, columns: int) -> None:
-        self._slots = [_KVLayer(rows, columns) for _ in range(layers)]
-        super().__init__(layers=[*self._slots])
+        self._layers_in_place = [_KVLayer(rows, columns) for _ in range(layers)]
+        super().__init__(layers=[*self._layers_in_place])
         self.mask = torch.zeros(rows, columns, dtype=torch.bool)
         self.columns = columns
         self.rows = 0
@@ -48,7 +48,7 @@ class KVCache(Cache):
         chosen = torch.tensor(sources)
         self.mask[start:end, : self.width] = False
         self.mask[start:end, self.width - columns : self.width] = mask[chosen]
-        for layer, (keys, values) in zip(self._slots, states(prefilled), strict=True):
+        for layer, (keys, values) in zip(self._layers_in_place, states(prefilled), strict=True):
             layer.put(keys[chosen], values[chosen], start)
         self.rows = end
         self._share_rows()
@@ -57,7 +57,7 @@ class KVCache(Cache):
         """Free a row: the last row takes its place."""
         last = self.rows - 1
         self.mask[row] = self.mask[last]
-        for layer in self._slots:
+        for layer in self._layers_in_place:
             layer.move(last, row)
         self.rows = last
         self._share_rows()
@@ -67,7 +67,7 @@ class KVCache(Cache):
         if self.width == self.columns:
             unused = int(self.mask[: self.rows].any(0).int().argmax())
             self.mask = self.mask.roll(-unused, 1)
-            for layer in self._slots:
+            for layer in self._layers_in_place:
                 layer.shift(unused)
             self.width -= unused
         self.mask[: self.rows, self.width] = True
@@ -76,11 +76,11 @@ class KVCache(Cache):
 
     def _extend(self, columns: int) -> None:
         self.width += columns
-        for layer in self._slots:
+        for layer in self._layers_in_place:
             layer.width = self.width
 
     def _share_rows(self) -> None:
-        for layer in self._slots:
+        for layer in self._layers_in_place:
             layer.rows = self.rows
 
 

@@ -93,7 +93,7 @@ class _Run:
         self.waiting = deque(order)
         self.batch = min(rules.engine.batch, len(requests))
         longest = len(requests[order[0]].prompt_ids)
-        self.slots = policy.slots(self.batch, longest + rules.limits.new_tokens + SPARE_COLUMNS)
+        self.cache = policy.new_cache(self.batch, longest + rules.limits.new_tokens + SPARE_COLUMNS)
         self.rows: list[_Row] = []
         self.drawn: dict[int, Drawn] = {}
 
@@ -112,12 +112,12 @@ class _Run:
         """Prefill waiting prompts (each distinct prompt once), draw their first tokens, seat them."""
         indices = [self.waiting.popleft() for _ in range(min(free, len(self.waiting)))]
         prompts = list(dict.fromkeys(self.requests[index].prompt_ids for index in indices))
-        logits, cache, mask = self.policy.prefill(prompts)
+        logits, cache, mask = self.policy.prefill(prompts)  # [prompts, vocab], mask [prompts, width]
         sources = [prompts.index(self.requests[index].prompt_ids) for index in indices]
         rows = [self._row(index) for index in indices]
-        open_rows = self._draw(logits[torch.tensor(sources)], rows)
+        open_rows = self._draw(logits[torch.tensor(sources)], rows)  # [new rows, vocab]
         if open_rows:
-            self.slots.put(cache, mask, [sources[place] for place in open_rows])
+            self.cache.put(cache, mask, [sources[place] for place in open_rows])
             self.rows += [rows[place] for place in open_rows]
 
     def _row(self, index: int) -> _Row:
@@ -126,17 +126,19 @@ class _Run:
 
     def _step(self) -> None:
         tokens = [row.token_ids[-1] for row in self.rows]
-        logits = self.policy.step(self.slots, tokens, [row.position for row in self.rows])
+        logits = self.policy.step(self.cache, tokens, [row.position for row in self.rows])  # [rows, vocab]
         still_open = set(self._draw(logits, self.rows))
         for place in reversed(range(len(self.rows))):
             if place not in still_open:
-                self.slots.remove(place)
+                self.cache.remove(place)
                 self.rows[place] = self.rows[-1]
                 self.rows.pop()
 
     def _draw(self, logits: Tensor, rows: Sequence[_Row]) -> list[int]:
         """Draw the next token of every row; store the finished ones and return the places of the others."""
-        points = np.stack([uniforms(row.seed, len(row.token_ids), logits.shape[1]) for row in rows])
+        points = np.stack(
+            [uniforms(row.seed, len(row.token_ids), logits.shape[1]) for row in rows]
+        )  # [rows, vocab]
         tokens, logprobs = draw(logits, points, self.rules.temperature)
         open_rows = []
         for place, (row, token, logprob) in enumerate(zip(rows, tokens, logprobs, strict=True)):
@@ -158,10 +160,10 @@ def draw(logits: Tensor, points: Floats, temperature: float) -> tuple[list[int],
     their log-probabilities. Raises Rejection `non_finite_policy`.
     """
     _require_finite(logits)
-    mass = torch.softmax(logits.double() / temperature, dim=-1)
+    mass = torch.softmax(logits.double() / temperature, dim=-1)  # [rows, vocab]
     times = torch.from_numpy(points).log().neg_()  # infinite where u is 0: that token never arrives
-    tokens = (mass / times).argmax(dim=-1, keepdim=True)
-    logprobs = mass.gather(1, tokens).log()
+    tokens = (mass / times).argmax(dim=-1, keepdim=True)  # [rows, 1]
+    logprobs = mass.gather(1, tokens).log()  # [rows, 1]
     return tokens[:, 0].tolist(), logprobs[:, 0].tolist()
 
 

@@ -1,4 +1,4 @@
-"""Gates: cheap signs that a completion games a judge. Pure; names only, the price is in `ensemble.py`.
+"""Gates: cheap signs that a completion games a judge. Pure; names only, the price is in `score.py`.
 
 A gate never skips a completion: it caps its score. Each sign is one small function, so that a miner can
 ask which one closed and why.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 import zlib
 
-from shared.protocol.evidence import Completion
+from shared.protocol.evidence import NOT_TEXT, Completion
 from shared.protocol.reference import Reference
 
 LOOP_WORDS = 3
@@ -21,7 +21,6 @@ COMPRESSION_BYTES = 64
 """Shorter texts are not tested: the compressor's own frame would decide."""
 COMPRESSION_FLOOR = 0.35
 """Least ratio of compressed to plain size (zlib level 9); English prose of this length is above .5."""
-NOT_TEXT = "\ufffd"
 _PLAIN_CONTROLS = frozenset("\n\t\r")
 
 

@@ -22,7 +22,7 @@ SLICE_SD = 0.42
 """Assumed standard deviation of one row's d: for the check on slice sizes, and for what rules can prove.
 
 Measured on SmolLM2-135M under the demo's rules, .42 [.38, .45], by `benchmarks/models/variance.py`
-(docs/judging.md). A verifier's slice alone is noisier, a judged one alone less so.
+(docs/results/judging.md). A verifier's slice alone is noisier, a judged one alone less so.
 """
 
 

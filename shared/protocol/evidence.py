@@ -14,6 +14,9 @@ from shared.protocol.statement import Signed
 from shared.protocol.wire import DigestField, Wire
 from shared.types import PromptId, RoundNumber, SliceName
 
+NOT_TEXT = "\ufffd"
+"""Stands in a completion's text for every special token, so that a gate sees it."""
+
 
 class Completion(Wire):
     """What a policy answered to one prompt under one seed."""

@@ -16,7 +16,8 @@ from shared.signing import verify
 from validator.ledger.tables import DuelRow, EventRow, RecordRow, ReignRow, StatementRow, WeightSetRow
 from validator.loop import run_once
 
-pytestmark = pytest.mark.torch
+# the TINY demo crowns and pays in every run of the suite; this takes the same way step by step
+pytestmark = [pytest.mark.slow, pytest.mark.torch]
 
 
 def test_a_better_policy_is_crowned_and_paid_and_a_worse_one_is_not(

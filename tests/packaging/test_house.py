@@ -35,7 +35,7 @@ def _functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef
 
 def _texts() -> list[Path]:
     """Everything that people read: code, documents, rules and build files."""
-    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "Makefile", ROOT / "pyproject.toml"]
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "Makefile", ROOT / "pyproject.toml"]
     data = [
         path for folder in PACKAGES for kind in ("*.toml", "*.mako") for path in (ROOT / folder).rglob(kind)
     ]

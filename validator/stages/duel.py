@@ -143,9 +143,9 @@ async def _answer(
     prompts = [prompt for batch in batches for prompt in batch]
     seed = Digest((await context.ledger.do(rounds.round_row, context.rules.digest, number)).seed)
     ours, theirs = seeds_of(context.rules, seed, prompts)
-    challenger = await _samples(context, duel.challenger, prompts, wanted, ours)
+    challenger = await _completions(context, duel.challenger, prompts, wanted, ours)
     try:
-        champion = await _samples(context, duel.champion, prompts, wanted, theirs)
+        champion = await _completions(context, duel.champion, prompts, wanted, theirs)
     except Rejection as error:  # it was scored before: not the challenger's fault
         raise TransientError("child_failed", f"the champion {duel.champion}: {error.message}") from error
     rows = []
@@ -160,7 +160,7 @@ async def _answer(
     return rows
 
 
-async def _samples(
+async def _completions(
     context: ValidatorContext,
     model: str,
     prompts: Sequence[Prompt],

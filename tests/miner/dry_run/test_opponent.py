@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from miner.dry_run.completion_cache import MOST_POLICIES, CompletionCache
 from miner.dry_run.opponent import Conditions, asked_conditions, assumed_conditions, find_opponent
-from miner.dry_run.sample_cache import MOST_POLICIES, CompletionCache
 from shared.checkpoints.bundle import load_bundle
 from shared.checkpoints.manifest import load_manifest
 from shared.checkpoints.stores import NotServed
@@ -140,10 +140,10 @@ def test_the_cache_keeps_completions_and_forgets_damage_and_old_policies(tmp_pat
     assert cache.load(ONE) == {}
     cache.save(ONE, kept)
     assert cache.load(ONE) == kept
-    (path,) = cache.folder.glob("*.samples.json")
+    (path,) = cache.folder.glob("*.json")
     path.write_bytes(path.read_bytes()[:-9])
     assert cache.load(ONE) == {}
     for number in range(MOST_POLICIES + 3):
         model = "sha256:" + f"{number:02x}" * 32
         cache.save(model, {(model, "p-1", 1): sample})
-    assert len(list(cache.folder.glob("*.samples.json"))) == MOST_POLICIES
+    assert len(list(cache.folder.glob("*.json"))) == MOST_POLICIES

@@ -25,7 +25,7 @@ MOST_POLICIES = 12
 class _Kept(Wire):
     prompt: PromptId
     seed: int
-    sample: ScoredCompletion
+    completion: ScoredCompletion
 
 
 KEPT: TypeAdapter[tuple[_Kept, ...]] = TypeAdapter(tuple[_Kept, ...])
@@ -45,18 +45,18 @@ class CompletionCache:
             path.touch()
         except (FileNotFoundError, ValidationError):
             return {}
-        return {(model, row.prompt, row.seed): row.sample for row in rows}
+        return {(model, row.prompt, row.seed): row.completion for row in rows}
 
-    def save(self, model: Digest, samples: Mapping[CompletionKey, ScoredCompletion]) -> None:
+    def save(self, model: Digest, scored: Mapping[CompletionKey, ScoredCompletion]) -> None:
         """Keep all of a policy's completions, atomically."""
         rows = [
-            {"prompt": prompt, "seed": seed, "sample": sample.model_dump(mode="json")}
-            for (_, prompt, seed), sample in samples.items()
+            {"prompt": prompt, "seed": seed, "completion": completion.model_dump(mode="json")}
+            for (_, prompt, seed), completion in scored.items()
         ]
         write_whole(self._path(model), canonical_json(rows))
-        kept = sorted(self.folder.glob("*.samples.json"), key=lambda path: path.stat().st_mtime)
+        kept = sorted(self.folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
         for old in kept[:-MOST_POLICIES]:
             old.unlink(missing_ok=True)
 
     def _path(self, model: Digest) -> Path:
-        return self.folder / f"{model.removeprefix('sha256:')[:32]}.samples.json"
+        return self.folder / f"{model.removeprefix('sha256:')[:32]}.json"
