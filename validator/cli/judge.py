@@ -5,6 +5,7 @@ Thin shells over the modules beside it; heavy imports happen inside, so that `--
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 judge_app = make_app("judge", "Train, measure and publish judges before a competition names them.")
 
 PairsOption = Annotated[
-    Path, typer.Option(help="JSONL of human pairs, plain or .gz: prompt, chosen, rejected, or transcripts.")
+    list[str],
+    typer.Option(
+        help="JSONL of pairs, plain or .gz: prompt, chosen, rejected and perhaps source, or transcripts."
+        " FILE=2 takes each pair twice in an epoch. May be repeated."
+    ),
 ]
 
 
@@ -53,7 +58,7 @@ def train(
     """Train a reward model on human pairs (Bradley-Terry), and measure it on prompts it never saw."""
     _quiet()
     from shared.engines.model_sources import DEFAULT_TRUNK, fetch_trunk
-    from shared.judging.preferences.pairs import read_pairs
+    from shared.judging.preferences.sources import parse_source, read_sources, shares_of
     from validator.owner.judges.report import TrainingConfig
     from validator.owner.judges.training import JUDGE_DIRECTORY
     from validator.owner.judges.training import train as train_judge
@@ -61,7 +66,8 @@ def train(
     rate = lr if lr is not None else (1e-3 if head_only else 5e-5)
     if not 0 < rate < 1:
         raise AgonError("usage", f"--lr takes a number between 0 and 1, not {rate}")
-    source = read_pairs(pairs)
+    named = [parse_source(text) for text in pairs]
+    source = read_sources(named)
     config = TrainingConfig(
         epochs=epochs,
         learning_rate=rate,
@@ -70,6 +76,7 @@ def train(
         holdout=holdout,
         head_only=head_only,
         seed=seed,
+        shares=shares_of(named),
     )
     report = train_judge(source, fetch_trunk(trunk or DEFAULT_TRUNK, Settings.load().cache), out, config)
     if as_json:
@@ -81,6 +88,7 @@ def train(
             "trained on": f"{report.train_pairs} pairs, {report.dropped_pairs} dropped",
             "weights moved": report.trained_weights,
             **_fields(report.holdout),
+            **_by_source(report.sources),
         }
     )
 
@@ -101,20 +109,21 @@ def evaluate(
     parallel: Annotated[int, typer.Option(help="Pairs asked at a time.", min=1, max=64)] = 4,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure a judge on human pairs: accuracy beside length alone, calibration, length bias.
+    """Measure a judge on pairs, whole and by source: accuracy beside length alone, calibration, length bias.
 
     Pairs that the judge was trained on are left out. With --url, a language model is asked in both orders.
     """
-    from shared.judging.preferences.pairs import read_pairs
+    from shared.judging.preferences.sources import parse_source, read_sources
 
     if (judge is None) == (url is None):
         raise AgonError("usage", "name a judge's directory or place, or a language model with --url")
-    source = read_pairs(pairs)
+    source = read_sources([parse_source(text) for text in pairs])
     if url is not None:
         found: Any = _ask_model(url, model, key_file, source.pairs, parallel)
     else:
         _quiet()
-        from shared.judging.preferences.agreement import measure_agreement
+        from shared.judging.preferences.agreement import rewards_of
+        from shared.judging.preferences.sources import measure_sources
         from validator.owner.judges.evaluate import unseen_pairs
         from validator.owner.judges.sources import fetch_judge
 
@@ -122,8 +131,12 @@ def evaluate(
         unseen = unseen_pairs(directory, source)
         if len(unseen) < len(source.pairs):
             say(f"this file trained the judge: its {len(unseen)} held-out pairs are used")
-        found = measure_agreement(directory, unseen)
-    print_json(found) if as_json else print_fields(_fields(found))
+        found = measure_sources(rewards_of(directory, unseen), unseen)
+    whole, sources = (found, {}) if url is not None else (found.whole, found.sources)
+    if as_json:
+        print_json({**whole.model_dump(mode="json"), **({"sources": sources} if sources else {})})
+        return
+    print_fields({**_fields(whole), **_by_source(sources)})
 
 
 @judge_app.command()
@@ -215,6 +228,14 @@ def _fields(found: Agreement | PairwiseMeasures) -> dict[str, Any]:
     if hasattr(found, "useful"):
         fields["useful"] = "yes" if found.useful else "no: not proven better than length alone"
     return {name.replace("_", " "): value for name, value in fields.items()}
+
+
+def _by_source(sources: Mapping[str, Agreement | None]) -> dict[str, str]:
+    """Accuracy and pairs of every source."""
+    return {
+        f"source {name}": "too few prompts" if found is None else f"{found.accuracy} of {found.pairs} pairs"
+        for name, found in sources.items()
+    }
 
 
 def _shown(value: Any) -> Any:

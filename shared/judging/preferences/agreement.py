@@ -104,15 +104,21 @@ def measure_agreement(directory: Path, pairs: Sequence[PreferencePair]) -> Agree
 
     Raises AgonError `judge_invalid`, `judge_non_finite`, `data_invalid` below two prompts.
     """
-    from shared.judging.reward_model import RewardModel
-
-    texts = [(pair.prompt, side) for pair in pairs for side in (pair.chosen, pair.rejected)]
-    rewards = RewardModel(directory).reward(texts)  # [2 * pairs], chosen and rejected in turn
+    rewards = rewards_of(directory, pairs)
     return compare_rewards(
         rewards[0::2],
         rewards[1::2],
         [(len(pair.chosen), len(pair.rejected)) for pair in pairs],
         [pair.cluster for pair in pairs],
+    )
+
+
+def rewards_of(directory: Path, pairs: Sequence[PreferencePair]) -> list[float]:
+    """Rewards [2 * pairs] of the judge at `directory`, chosen and rejected in turn. Errors as above."""
+    from shared.judging.reward_model import RewardModel
+
+    return RewardModel(directory).reward(
+        [(pair.prompt, side) for pair in pairs for side in (pair.chosen, pair.rejected)]
     )
 
 

@@ -34,6 +34,8 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid"):
     head_only: bool = False
     """Leave the trunk as it is: quick on a CPU, and weaker."""
     seed: int = Field(default=0, ge=0, lt=2**32)
+    shares: dict[str, float] = {}
+    """How often the pairs of a source come in an epoch, where it is not once."""
 
 
 class CurvePoint(BaseModel, frozen=True):
@@ -59,6 +61,8 @@ class TrainingReport(BaseModel, frozen=True):
     trained_weights: int
     curve: tuple[CurvePoint, ...]
     holdout: Agreement
+    sources: dict[str, Agreement | None] = {}
+    """The same by source, where the pairs name any."""
 
 
 def require_finite(point: CurvePoint) -> CurvePoint:

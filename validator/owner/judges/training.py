@@ -15,10 +15,11 @@ from typing import Any
 import structlog
 
 from shared.errors import AgonError
-from shared.judging.preferences.agreement import measure_agreement
+from shared.judging.preferences.agreement import rewards_of
 from shared.judging.preferences.bradley_terry import load_backbone, pair_accuracy, pair_loss
 from shared.judging.preferences.head import fit_head, head_margins, head_parameters, read_states
 from shared.judging.preferences.pairs import PairFile, Sides, split_pairs
+from shared.judging.preferences.sources import measure_sources, mix
 from validator.owner.judges.report import (
     REPORT_FILE,
     WEIGHT_DECAY,
@@ -48,7 +49,9 @@ def train(source: PairFile, trunk: Path, out: Path, config: TrainingConfig) -> T
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".judge-") as scratch:
         made = Path(scratch) / "made"
-        curve, moved = _train(sides, trunk, Path(scratch), config)
+        learned = (tuple(mix(sides[0], config.shares, config.seed)), sides[1])
+        curve, moved = _train(learned, trunk, Path(scratch), config)
+        found = measure_sources(rewards_of(made / JUDGE_DIRECTORY, sides[1]), sides[1])
         report = TrainingReport(
             config=config,
             pairs_file=source.digest,
@@ -57,7 +60,8 @@ def train(source: PairFile, trunk: Path, out: Path, config: TrainingConfig) -> T
             dropped_pairs=source.dropped,
             trained_weights=moved,
             curve=curve,
-            holdout=measure_agreement(made / JUDGE_DIRECTORY, sides[1]),
+            holdout=found.whole,
+            sources=found.sources,
         )
         (made / REPORT_FILE).write_text(report.model_dump_json(indent=2) + "\n")
         draw_curve(curve, made / CURVE_FILE)
