@@ -32,6 +32,7 @@ EXAMPLES = {
     "bundle": '"bundle"',
     "archive": '"wss://archive.example.com:443"',
     "api": '"http://127.0.0.1:8091"',
+    "judge_url": '"http://127.0.0.1:8000/v1"',
     "judge_key": '"..."',
 }
 """What a setting without a default may look like."""

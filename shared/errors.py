@@ -66,6 +66,17 @@ CODES: dict[str, CodeInfo] = {
     ),
     "bundle_damaged": CodeInfo(Fault.VALIDATOR, "fetch or build the competition's bundle again"),
     "pool_too_small": CodeInfo(Fault.VALIDATOR, "add prompts or lower prompts.max and prompts.gain"),
+    "prompts_invalid": CodeInfo(
+        Fault.USER,
+        'write one JSON object a line: {"id": "w-1", "slice": "words", "cluster": "c-1", "text": "...", "params": {"words": 12}}',
+    ),
+    "base_invalid": CodeInfo(
+        Fault.USER, "use a base that its own rules admit, or correct the named field of the rules"
+    ),
+    "base_gated": CodeInfo(
+        Fault.USER,
+        "raise sampling.limits.new_tokens, or change the prompts, until the base ends its completions",
+    ),
     "pool_exhausted": CodeInfo(
         Fault.VALIDATOR, "publish rules with a larger pool, or lower prompts.max and prompts.gain"
     ),

@@ -105,8 +105,10 @@ class Settings(BaseSettings):
     """Address that the HTTP API listens on."""
     api_port: int = Field(default=8091, ge=0, le=65535, alias="AGON_API_PORT")
     """Port of the HTTP API; 0 picks a free one."""
+    judge_url: str | None = Field(default=None, pattern=r"^https?://[^\s?#]+$", alias="AGON_JUDGE_URL")
+    """OpenAI-compatible API of the language model that judges of kind `reference-pairwise` ask."""
     judge_key: SecretStr | None = Field(default=None, alias="AGON_JUDGE_KEY")
-    """Bearer token of a judge behind a URL, in `agon-miner train rlaif`."""
+    """Bearer token of a judge behind a URL: the validator's, or the one of `agon-miner train rlaif`."""
     rank: int = Field(default=0, ge=0, alias="RANK")
     """Number of this process in a training of several; `accelerate launch` sets it."""
     world_size: int = Field(default=1, ge=1, alias="WORLD_SIZE")

@@ -19,6 +19,8 @@ from shared.checkpoints.numbers import check_bundle_numbers
 from shared.duels.scorer import Scorer
 from shared.errors import AgonError
 from shared.governance.publish import fetch_log
+from shared.judging.families import Server
+from shared.judging.panel import Panel
 from shared.locks import sole_process
 from shared.sandbox.client import JudgeChild, SamplerChild
 from shared.settings import Settings
@@ -84,15 +86,20 @@ async def require_published(
 
 @contextmanager
 def _open_scorer(settings: Settings, bundle: Bundle) -> Iterator[Scorer]:
-    """The scorer and its two children, which end with it."""
+    """The scorer, its two children and what else judges, which end with it."""
     logs = settings.state / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     rules = bundle.rules
     with (
         closing(SamplerChild(bundle.base, rules.sampling, log=logs / "sampler.log")) as sampler,
-        closing(JudgeChild(bundle.judges, log=logs / "judges.log")) as judges,
+        closing(JudgeChild(bundle.judges, log=logs / "judges.log", terms=rules.judges)) as child,
+        closing(Panel(child, rules.judges, bundle.judges, _judge_server(settings))) as judges,
     ):
         yield Scorer(rules, bundle.references, sampler, judges)
+
+
+def _judge_server(settings: Settings) -> Server | None:
+    return None if settings.judge_url is None else Server(settings.judge_url, settings.judge_key)
 
 
 async def _stop_scoring(context: ValidatorContext) -> None:

@@ -125,6 +125,8 @@ def referee(bundle: Bundle) -> Iterator[Referee]:
     """A referee whose children end with it."""
     with (
         closing(SamplerChild(bundle.base, bundle.rules.sampling)) as sampler,
-        closing(JudgeChild(bundle.judges, threads=bundle.rules.sampling.engine.threads)) as judges,
+        closing(
+            JudgeChild(bundle.judges, terms=bundle.rules.judges, threads=bundle.rules.sampling.engine.threads)
+        ) as judges,
     ):
         yield Referee(bundle, Scorer(bundle.rules, bundle.references, sampler, judges))

@@ -176,6 +176,7 @@ def _references(
                 prompts=kept[part.name],
                 per_prompt=REFERENCE_SAMPLES,
                 seed=digest_of({"reference": seed, "slice": part.name}),
+                rules_version=bundle.rules.rules_version,
             )
             for part in bundle.rules.slices
         )

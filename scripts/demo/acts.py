@@ -108,7 +108,7 @@ class Play:
                 *("--base", self.parts["base"], "--rules", str(self.rules_file)),
                 *("--pools", str(brought / "pools"), "--reference", str(brought / "reference.jsonl")),
                 *("--prompts", str(brought / "public.jsonl"), "--proxy", str(judges / "proxy")),
-                *("--judge", f"held-out={judges / 'held-out'}"),
+                *("--judge", f"held-out={judges / 'held-out'}", "--not-validated-on-human-pairs"),
                 "--no-check-temperature",  # minutes, for an owner who has not chosen one yet
             )
 

@@ -8,16 +8,15 @@ too. It needs no chain, no ledger and no key.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from shared.checkpoints.bundle import Bundle
 from shared.duels.draw import completion_seed
-from shared.duels.rows import fresh_difference, statistic
+from shared.duels.rows import fresh_difference, serving_judges, statistic
 from shared.duels.scorer import Scorer
 from shared.errors import AgonError
 from shared.judging.judge import Judges
@@ -31,7 +30,7 @@ from shared.protocol.wire import canonical_json, digest_bytes
 from shared.signing import verify
 from shared.stats.duel import Terms, decide
 from shared.stats.rows import Batch
-from shared.types import Digest, JudgeName, PromptId, RoundNumber
+from shared.types import Digest, JudgeName, PromptId
 
 SCORE_TOLERANCE = 1e-9
 """Mathematical functions differ by a last bit between platforms."""
@@ -131,7 +130,7 @@ def _rows(case: _Case) -> tuple[bool, str]:
 
 def _seeds(case: _Case) -> tuple[bool, str]:
     """The sampler seeds of the statement's own round follow from its close."""
-    drawn = list(_rows_of_round(case, case.body.round))
+    drawn = case.evidence.by_round.get(case.body.round, ())
     if case.body.seed is None:
         return not drawn, "the round has no seed"
     wrong = [row.position for row in drawn if not _seeded(row, case.body.seed)]
@@ -145,16 +144,9 @@ def _seeded(row: EvidenceRow, seed: Digest) -> bool:
     return right(row.challenger_seeds) and right(row.champion_seeds)
 
 
-def _rows_of_round(case: _Case, number: RoundNumber) -> Iterator[EvidenceRow]:
-    rounds = case.evidence.rounds
-    ends = dict(zip(rounds, accumulate(rounds.values()), strict=True))
-    end = ends.get(number, 0)
-    yield from case.evidence.rows[end - rounds.get(number, 0) : end]
-
-
 def _scores(case: _Case) -> tuple[bool, str]:
     """Gates, z, u and s follow from completion and raw reward."""
-    again = _score(case, _Recorded(case))
+    again = _score(case, _Recorded)
     worst = max(
         (_difference(one, two) for (_, one), two in zip(case.completions, again, strict=True)), default=0
     )
@@ -162,7 +154,7 @@ def _scores(case: _Case) -> tuple[bool, str]:
 
 
 def _rewards(case: _Case, judges: Judges) -> tuple[bool, str]:
-    again = _score(case, judges)
+    again = _score(case, lambda _: judges)
     found = [
         abs(one.raw[name] - two.raw.get(name, math.inf))
         for (_, one), two in zip(case.completions, again, strict=True)
@@ -172,11 +164,17 @@ def _rewards(case: _Case, judges: Judges) -> tuple[bool, str]:
     return worst <= REWARD_TOLERANCE, f"{len(found)} rewards, largest difference {worst:.1e}"
 
 
-def _score(case: _Case, judges: Judges) -> list[ScoredCompletion]:
+def _score(case: _Case, judges_of: Callable[[Sequence[ScoredCompletion]], Judges]) -> list[ScoredCompletion]:
+    """Every completion scored again, round by round with the judges that served it."""
     prompts = {prompt.id: prompt for pool in case.bundle.pools.values() for prompt in pool}
-    asked = [_known(prompts, row.prompt) for row, _ in case.completions]
-    scorer = Scorer(case.bundle.rules, case.bundle.references, None, judges)
-    return scorer.score(asked, [item.completion for _, item in case.completions])
+    rules, again = case.bundle.rules, []
+    for number, rows in case.evidence.by_round.items():
+        scored = [(row, item) for row in rows for item in (*row.challenger, *row.champion)]
+        judges, terms = judges_of([item for _, item in scored]), serving_judges(rules, number)
+        scorer = Scorer(rules, case.bundle.references, None, judges, terms=terms)
+        asked = [_known(prompts, row.prompt) for row, _ in scored]
+        again += scorer.score(asked, [item.completion for _, item in scored])
+    return again
 
 
 def _known(prompts: Mapping[PromptId, Prompt], name: PromptId) -> Prompt:
@@ -199,8 +197,8 @@ def _decision(case: _Case) -> tuple[bool, str]:
     terms = Terms.of(rules, case.verdict.alpha)
     try:
         rows = [
-            [statistic(row, fresh_difference(row, rules, number)) for row in _rows_of_round(case, number)]
-            for number in case.evidence.rounds
+            [statistic(row, fresh_difference(row, rules, number)) for row in taken]
+            for number, taken in case.evidence.by_round.items()
         ]
         again = decide(terms, [Batch.split(terms.plan, part) for part in rows])
     except ValueError as error:
@@ -215,8 +213,8 @@ class _Recorded:
     """Judges that repeat what they said of each completion. One text can have two rewards, as judges differ
     in the last digits by the batch that it is in."""
 
-    def __init__(self, case: _Case) -> None:
-        self._raw = [item.raw for _, item in case.completions if item.raw]
+    def __init__(self, scored: Sequence[ScoredCompletion]) -> None:
+        self._raw = [item.raw for item in scored if item.raw]
 
     def reward(self, judge: JudgeName, pairs: Sequence[tuple[str, str]]) -> list[float]:
         said = [raw[judge] for raw in self._raw if judge in raw]

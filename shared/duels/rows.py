@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from scipy.special import ndtr
 
 from shared.duels.draw import completion_seed
-from shared.protocol.competition import Competition
+from shared.errors import AgonError
+from shared.protocol.competition import Competition, JudgeTerm
 from shared.protocol.evidence import EvidenceRow, ScoredCompletion
 from shared.protocol.prompt import Prompt
 from shared.stats.rows import Row
@@ -71,22 +72,39 @@ def statistic(row: EvidenceRow, d_fresh: float | None) -> Row:
     return Row.of(row, d_fresh=d_fresh)
 
 
+def serving_judges(rules: Competition, number: RoundNumber) -> tuple[JudgeTerm, ...]:
+    """The judges that score in a round: those whose term has begun."""
+    return tuple(judge for judge in rules.judges if judge.from_round <= number)
+
+
+def check_serving(rules: Competition) -> None:
+    """Raises AgonError `competition_invalid` unless judged slices have a judge from the first round on."""
+    judged = [part.name for part in rules.slices if part.kind == "judges"]
+    if judged and not serving_judges(rules, RoundNumber(0)):
+        first = min(judge.from_round for judge in rules.judges)
+        raise AgonError(
+            "competition_invalid",
+            f"no judge scores slice {judged[0]} before round {first}",
+            help="let one judge have `from_round = 0`",
+        )
+
+
 def freshest_judge(rules: Competition, number: RoundNumber) -> JudgeName | None:
     """The judge in force whose term began last; none where no judge serves the round."""
-    serving = [judge for judge in rules.judges if judge.from_round <= number]
+    serving = serving_judges(rules, number)
     return max(serving, key=lambda judge: judge.from_round).name if serving else None
 
 
 def fresh_difference(row: EvidenceRow, rules: Competition, number: RoundNumber) -> float | None:
     """d under the freshest judge alone, as a difference of mean Phi(z); none on verifier slices.
 
-    With a single judge this is d itself, gates included.
+    With a single judge in force this is d itself, gates included.
     """
     kind = next(part.kind for part in rules.slices if part.name == row.slice)
     judge = freshest_judge(rules, number)
     if kind != "judges" or judge is None:
         return None
-    if len(rules.judges) == 1:
+    if len(serving_judges(rules, number)) == 1:
         return row.d
     return _mean_percentile(row.challenger, judge) - _mean_percentile(row.champion, judge)
 

@@ -6,7 +6,7 @@ Sampler and judges are handed in; nothing here loads a model or reads a clock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +17,8 @@ from shared.judging.gates import closed_gates
 from shared.judging.judge import Judges
 from shared.judging.reference import build_reference, mean
 from shared.judging.score import aggregate, gated_score, judge_z, percentile
-from shared.judging.verifiers import verify
-from shared.protocol.competition import Competition, JudgeTerm, Judging
+from shared.judging.verifiers import find_verifier, verify
+from shared.protocol.competition import RULES_VERSION, Competition, JudgeTerm, Judging
 from shared.protocol.evidence import Completion, ScoredCompletion
 from shared.protocol.prompt import Prompt
 from shared.protocol.reference import Reference
@@ -45,6 +45,7 @@ class Scale:
     reference: Reference
     coefficients: Mapping[JudgeName, float]
     judging: Judging
+    rules_version: int = RULES_VERSION
 
 
 class Scorer:
@@ -76,7 +77,9 @@ class Scorer:
             term.name: term.coefficient for term in (rules.judges if terms is None else terms)
         }
         self._scales = {
-            part.name: Scale(part.kind, references[part.name], self._coefficients, rules.judging)
+            part.name: Scale(
+                part.kind, references[part.name], self._coefficients, rules.judging, rules.rules_version
+            )
             for part in rules.slices
         }
 
@@ -115,12 +118,15 @@ def score_completion(
     """Every term of one completion's score; pure.
 
     On a judged slice s = phi(u), at most the gated percentile behind a closed gate; on a verifier slice
-    the verifier's score, 0 behind a closed gate. Raises AgonError `judge_non_finite`, `bundle_damaged`.
+    the verifier's score, 0 behind one of its closed gates. Raises AgonError `judge_non_finite`,
+    `bundle_damaged`.
     """
     reference, judging = scale.reference, scale.judging
-    gates = closed_gates(completion, reference)
-    if scale.kind != JUDGED:
-        s = verify(scale.kind.partition(":")[2], completion.text, prompt.params)
+    verifier = scale.kind.partition(":")[2]
+    declared = find_verifier(verifier).gates if verifier else None
+    gates = closed_gates(completion, reference, scale.rules_version, declared)
+    if verifier:
+        s = verify(verifier, completion.text, prompt.params)
         return ScoredCompletion(completion=completion, gates=gates, s=gated_score(s, gates, 0.0))
     unknown = set(raw) - set(reference.judges)
     if unknown or not raw:
@@ -155,11 +161,14 @@ def measure_reference(
     prompts: Sequence[Prompt],
     per_prompt: int,
     seed: Digest,
+    rules_version: int = RULES_VERSION,
+    observe: Callable[[Sequence[ScoredCompletion]], None] | None = None,
 ) -> Reference:
     """Reference statistics of one slice, from `per_prompt` (two or more) base completions of each prompt.
 
     For owners, before the rules exist: it takes the pieces of them that it needs. Use prompts
-    that are not in the pool. Raises AgonError `data_invalid` or `judge_invalid`.
+    that are not in the pool. `observe` is handed the completions with their scores and gates. Raises
+    AgonError `data_invalid` or `judge_invalid`.
     """
     asked = [prompt for prompt in prompts for _ in range(per_prompt)]
     jobs = [CompletionJob(p.text, completion_seed(seed, p.id, i)) for p in prompts for i in range(per_prompt)]
@@ -175,9 +184,11 @@ def measure_reference(
         coefficients={str(judge): coefficient for judge, coefficient in used.items()},
         judging=judging,
     )
-    scale = Scale(kind, reference, used, judging)
-    scores = [
-        score_completion(prompt, completion, {judge: raw[judge][i] for judge in raw}, scale).s
+    scale = Scale(kind, reference, used, judging, rules_version)
+    scored = [
+        score_completion(prompt, completion, {judge: raw[judge][i] for judge in raw}, scale)
         for i, (prompt, completion) in enumerate(zip(asked, completions, strict=True))
     ]
-    return reference.model_copy(update={"s_mean": mean(scores)})
+    if observe is not None:
+        observe(scored)
+    return reference.model_copy(update={"s_mean": mean([sample.s for sample in scored])})

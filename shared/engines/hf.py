@@ -1,8 +1,9 @@
-"""Every Hugging Face call of evaluation: loading policies and judges, text to tokens, forward passes.
+"""Every Hugging Face call of sampling: loading policies, text to tokens, forward passes.
 
-The two children call it; the parent never imports it. A policy is always built from the competition's
-base directory (config, tokenizer, chat template); from a miner's directory only the tensors of
-`model.safetensors` are read. Nothing here reaches a network or runs code from a checkpoint.
+The sampler child calls it; the parent never imports it. `judges.py` is its twin for judges. A policy is
+always built from the competition's base directory (config, tokenizer, chat template); from a miner's
+directory only the tensors of `model.safetensors` are read. Nothing here reaches a network or runs code from a
+checkpoint.
 """
 
 from __future__ import annotations
@@ -14,18 +15,16 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.cache_utils import Cache, DynamicCache
 
 from shared.checkpoints.allowlist import WEIGHTS_NAME
+from shared.engines.judges import JudgeReader, load_judge
 from shared.engines.kv_cache import KVCache, states
 from shared.errors import AgonError, Rejection
 from shared.protocol.evidence import NOT_TEXT
 
-JUDGE_TOKENS = 256
-"""Longest input of a learned judge, in tokens."""
-USED_EMBEDDINGS = 0.9
-"""Least share of a judge's embeddings that its tokenizer names: tables are padded by some percent."""
+__all__ = ["NOT_TEXT", "JudgeReader", "Policy", "load_judge", "load_policy", "special_ids"]
 
 
 class Policy:
@@ -36,6 +35,7 @@ class Policy:
         self._tokenizer = tokenizer
         self._layers = int(model.config.num_hidden_layers)
         self.vocab_size = int(model.config.vocab_size)
+        self._special = special_ids(tokenizer)
         self._shared = _shared_prefix(self._render("a"), self._render("Why?"))
         self._shared_cache: DynamicCache | None = None
 
@@ -63,11 +63,10 @@ class Policy:
 
     def text(self, token_ids: Sequence[int]) -> str:
         """Text of a completion's tokens (without its stop token); a special token becomes U+FFFD."""
-        special = set(self._tokenizer.all_special_ids)
         parts: list[str] = []
         run: list[int] = []
         for token in token_ids:
-            if token in special:
+            if token in self._special:
                 parts += [self._decode(run), NOT_TEXT]
                 run = []
             else:
@@ -140,6 +139,15 @@ class Policy:
         return DynamicCache([(k.expand(rows, -1, -1, -1), v.expand(rows, -1, -1, -1)) for k, v in pairs])
 
 
+def special_ids(tokenizer: Any) -> frozenset[int]:
+    """Ids of every token that is no text: the named ones, and each added token that is marked special.
+
+    A tokenizer names few of them (`all_special_ids`): SmolLM2 names 3 of the 17 that its vocabulary holds.
+    """
+    added = (token for token, what in tokenizer.added_tokens_decoder.items() if what.special)
+    return frozenset({*tokenizer.all_special_ids, *added})
+
+
 def _shared_prefix(first: Sequence[int], second: Sequence[int]) -> tuple[int, ...]:
     same = 0
     while same < min(len(first), len(second)) - 1 and first[same] == second[same]:
@@ -198,90 +206,3 @@ def _replace_tensors(model: Any, base: Path, file: Path) -> None:
     except SafetensorError as error:
         raise Rejection("header_invalid", f"{file.name} is not readable: {error}") from error
     model.tie_weights()
-
-
-class JudgeReader:
-    """How a judge's family reads a prompt and a completion. Training and scoring read by the same lines."""
-
-    def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
-        self._special = sorted(set(tokenizer.all_special_tokens), key=len, reverse=True)
-        self._limit = min(JUDGE_TOKENS, int(tokenizer.model_max_length))
-
-    def encode(self, pairs: Sequence[tuple[str, str]]) -> Any:
-        """Padded tensors of one batch of (prompt text, completion text)."""
-        if self._tokenizer.chat_template is not None:
-            texts = [self._chat(prompt, self._plain(answer)) for prompt, answer in pairs]
-            return self._encode(texts, add_special_tokens=False)
-        prompts = [prompt for prompt, _ in pairs]
-        return self._encode(prompts, text_pair=[self._plain(answer) for _, answer in pairs])
-
-    def _encode(self, texts: list[str], **options: Any) -> Any:
-        return self._tokenizer(
-            texts, padding=True, truncation=True, max_length=self._limit, return_tensors="pt", **options
-        )
-
-    def _chat(self, prompt: str, answer: str) -> str:
-        messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
-        return str(self._tokenizer.apply_chat_template(messages, tokenize=False))
-
-    def _plain(self, answer: str) -> str:
-        """The completion without the spelling of any of the judge's own control tokens."""
-        for token in self._special:
-            answer = answer.replace(token, " ")
-        return answer
-
-
-class JudgeModel:
-    """A reward model with exactly one label, and its reader."""
-
-    def __init__(self, model: Any, reader: JudgeReader) -> None:
-        self._model = model
-        self._reader = reader
-
-    def length(self, prompt: str, answer: str) -> int:
-        """A cheap measure of input length, to sort by: characters."""
-        return len(prompt) + len(answer)
-
-    def score(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """Raw rewards of one batch of (prompt text, completion text); may be non-finite."""
-        with torch.inference_mode():
-            logits = self._model(**self._reader.encode(pairs)).logits
-        return [float(value) for value in logits[:, 0].double()]
-
-
-def load_judge(directory: Path) -> JudgeModel:
-    """The reward model at `directory`. Raises AgonError `judge_invalid` unless it has one trained label."""
-    options = {"local_files_only": True, "trust_remote_code": False}
-    try:
-        model, report = AutoModelForSequenceClassification.from_pretrained(
-            directory, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **options
-        )
-        tokenizer = AutoTokenizer.from_pretrained(directory, **options)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise AgonError("judge_invalid", f"cannot load the judge at {directory}: {error}") from error
-    if model.config.num_labels != 1:
-        raise AgonError("judge_invalid", f"the judge at {directory} has {model.config.num_labels} labels")
-    if report["missing_keys"]:
-        missing = sorted(report["missing_keys"])[:3]
-        raise AgonError("judge_invalid", f"the judge at {directory} lacks trained tensors: {missing}")
-    _match_tokenizer(model, tokenizer, directory)
-    model.requires_grad_(False)
-    return JudgeModel(model.eval(), JudgeReader(tokenizer))
-
-
-def _match_tokenizer(model: Any, tokenizer: Any, directory: Path) -> None:
-    """Give both one padding token, and refuse a tokenizer that is not this judge's.
-
-    Without tokenizer files transformers makes a tokenizer of a few special tokens, and another family's has
-    another size: either would score noise without a word.
-    """
-    tokens, rows = len(tokenizer), int(model.get_input_embeddings().num_embeddings)
-    if not USED_EMBEDDINGS * rows <= tokens <= rows:
-        message = f"the tokenizer at {directory} has {tokens} tokens, the judge has embeddings of {rows}"
-        raise AgonError("judge_invalid", message, help="put the judge's own tokenizer.json beside it")
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    if tokenizer.pad_token_id is None:
-        raise AgonError("judge_invalid", f"the tokenizer at {directory} has neither padding nor end token")
-    model.config.pad_token_id = tokenizer.pad_token_id

@@ -10,13 +10,16 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from shared.protocol.wire import DigestField, Wire, digest_of
 from shared.types import Digest, JudgeName, RoundNumber, SliceName
 
-RULES_VERSION: Literal[1] = 1
-"""Version of the rules that this code implements; also the version key of SetWeights."""
+RULES_VERSION: Literal[2] = 2
+"""Newest version of the rules that this code implements; also the version key of SetWeights.
+
+Version 1 is read as it was: its gates close as they did, and its documents keep their bytes.
+"""
 
 SLICE_SD = 0.42
 """Assumed standard deviation of one row's d: for the check on slice sizes, and for what rules can prove.
@@ -137,6 +140,12 @@ class JudgeTerm(Wire):
     """A held-out judge and the round from which it serves."""
 
     name: JudgeName
+    kind: str = Field(
+        default="reward-model", pattern=r"^[a-z][a-z0-9-]*$", exclude_if=lambda kind: kind == "reward-model"
+    )
+    """Family of the judge; `shared/judging/families` has them."""
+    params: dict[str, JsonValue] = Field(default={}, exclude_if=lambda params: not params)
+    """What the family needs to know, such as the two verdicts of a likelihood judge."""
     digest: DigestField
     """Manifest digest of the judge's checkpoint."""
     from_round: RoundNumber = Field(ge=0)
@@ -155,6 +164,8 @@ class Judging(Wire):
     kl_budget: float = Field(gt=0)
     """Nats per completion, mean over the confirmation rows."""
     judge_set_rounds: int = Field(ge=1)
+    validated_on_human_pairs: bool | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Whether the judges were measured on human pairs before they were used; older rules do not say."""
 
 
 class PromptCounts(Wire):
@@ -211,7 +222,7 @@ class Competition(Wire):
     """All rules of one competition."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")
-    rules_version: Literal[1] = RULES_VERSION
+    rules_version: Literal[1, 2] = RULES_VERSION
     schedule: Schedule
     base: Base
     architecture: Architecture
@@ -239,6 +250,8 @@ class Competition(Wire):
             raise ValueError("slice names must be unique")
         if len({judge.name for judge in self.judges}) != len(self.judges):
             raise ValueError("judge names must be unique")
+        if self.rules_version == 1 and any(judge.kind != "reward-model" for judge in self.judges):
+            raise ValueError("judges of other kinds than reward-model need rules_version 2")
         if any(part.kind == "judges" for part in self.slices) and not self.judges:
             raise ValueError("a slice is scored by judges but there are none")
         if self.duel.prompts.gain < 2 * self.batch_prompts:

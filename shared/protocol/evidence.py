@@ -105,8 +105,18 @@ class Evidence(Wire):
     statement: Signed
     duel: str
     rounds: dict[RoundNumber, int]
-    """Rows that the duel took in each of its rounds, in order."""
+    """Rows that the duel took in each of its rounds."""
     rows: tuple[EvidenceRow, ...]
+
+    @property
+    def by_round(self) -> dict[RoundNumber, tuple[EvidenceRow, ...]]:
+        """The rows of each round, rounds in order. JSON sorts their numbers as text: "10" before "9"."""
+        taken: dict[RoundNumber, tuple[EvidenceRow, ...]] = {}
+        start = 0
+        for number in sorted(self.rounds):
+            taken[number] = self.rows[start : start + self.rounds[number]]
+            start += self.rounds[number]
+        return taken
 
 
 def _mean(samples: tuple[ScoredCompletion, ...]) -> float:

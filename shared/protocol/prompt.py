@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from shared.protocol.merkle import merkle_root
 from shared.protocol.wire import Wire, canonical_json
@@ -22,8 +22,8 @@ class Prompt(Wire):
     cluster: str = Field(min_length=1, max_length=80)
     """Template cluster: a block holds at most one prompt of a cluster per slice."""
     text: str = Field(min_length=1)
-    params: dict[str, int | str] = {}
-    """Inputs of the slice's verifier, such as `{"words": 12}`."""
+    params: dict[str, JsonValue] = {}
+    """Inputs of the slice's verifier, such as `{"words": 12}` or `{"options": ["fruit", "tool"]}`."""
 
 
 def pool_root(prompts: Iterable[Prompt]) -> Digest:

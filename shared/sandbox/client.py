@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from shared.engines.engine import CompletionJob
 from shared.errors import AgonError, TransientError
-from shared.protocol.competition import Sampling
+from shared.protocol.competition import JudgeTerm, Sampling
 from shared.protocol.evidence import Completion
 from shared.sandbox.frames import FrameError
 from shared.sandbox.process import ANSWER_TIMEOUT_S, Child
@@ -25,6 +25,8 @@ from shared.types import JudgeName
 
 TEXT_PER_TOKEN = 512
 """Most characters of text that one token can stand for."""
+REWARD_MODEL = "reward-model"
+"""Family of a judge whose term is not known, as a miner's own or the proxy."""
 
 
 class SamplerChild(Child):
@@ -69,12 +71,22 @@ class JudgeChild(Child):
         judges: Mapping[JudgeName, Path],
         log: Path | None = None,
         *,
+        terms: Sequence[JudgeTerm] = (),
         threads: int = 1,
         timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> None:
+        """`judges` are directories. A judge's family and its parameters are those of its term; one that
+        `terms` do not name is a reward model."""
+        families = {term.name: {"kind": term.kind, "params": term.params} for term in terms}
+        plain = {"kind": REWARD_MODEL, "params": {}}
         super().__init__(
             [sys.executable, "-m", "shared.sandbox.judge_worker"],
-            {"judges": {name: str(path.resolve()) for name, path in judges.items()}},
+            {
+                "judges": {
+                    name: {"path": str(path.resolve()), **families.get(name, plain)}
+                    for name, path in judges.items()
+                }
+            },
             log=log,
             threads=threads,
             timeout_s=timeout_s,
@@ -98,6 +110,15 @@ class JudgeChild(Child):
                 "judge_non_finite", f"judge {judge} returned something that is not a finite number"
             )
         return [float(value) for value in rewards]
+
+    def room(self, judge: JudgeName) -> int | None:
+        """Tokens of a prompt and its completion together that a judge reads whole, in its own tokens; None
+        where its family does not say.
+
+        Raises AgonError `judge_invalid`, TransientError `child_failed`.
+        """
+        room = self.call({"op": "room", "judge": judge}).get("room")
+        return room if isinstance(room, int) else None
 
 
 def _listed(result: Mapping[str, Any], name: str, count: int) -> list[Any]:

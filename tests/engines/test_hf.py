@@ -91,6 +91,21 @@ def test_special_tokens_show_in_the_text(base_policy: Policy) -> None:
     assert base_policy.text([]) == ""
 
 
+def test_every_added_special_token_shows_in_the_text_named_or_not(base_dir: Path, tmp_path: Path) -> None:
+    place = shutil.copytree(base_dir, tmp_path / "base")
+    document = json.loads((place / "tokenizer.json").read_text())
+    unnamed, plain = len(document["model"]["vocab"]) - 2, len(document["model"]["vocab"]) - 1
+    words = {index: word for word, index in document["model"]["vocab"].items()}
+    for index, special in ((unnamed, True), (plain, False)):
+        flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+        document["added_tokens"].append({"id": index, "content": words[index], "special": special, **flags})
+    (place / "tokenizer.json").write_text(json.dumps(document))
+    policy = load_policy(place)
+    assert policy.text([20, unnamed, 21]) == policy.text([20]) + NOT_TEXT + policy.text([21])
+    assert policy.text([20, 2, 21]) == policy.text([20]) + NOT_TEXT + policy.text([21])
+    assert NOT_TEXT not in policy.text([20, plain, 21])
+
+
 def test_a_judge_scores_pairs_alike_in_any_batch(judge_dir: Path) -> None:
     judge = load_judge(judge_dir)
     pairs = [("what is honey", "sweet"), ("why", "because it is so"), ("a", "b c d e f g h i j k l")]

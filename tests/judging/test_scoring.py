@@ -60,6 +60,23 @@ def test_a_gated_completion_earns_nothing_on_a_verifier_slice(
     assert (sample.s, sample.u, sample.raw) == (s, None, {})
 
 
+@pytest.mark.parametrize(("rules_version", "s"), [(1, 0.0), (2, 1.0)])
+def test_a_right_answer_is_not_lost_to_a_gate_that_its_verifier_does_not_name(
+    reply: Reply, reference: Reference, rules_version: int, s: float
+) -> None:
+    third = PROMPT.model_copy(update={"params": {"answer": "0.33333333"}})
+    scale = Scale("verifier:exact-answer-3", reference, {}, JUDGING, rules_version)
+    sample = score_completion(third, reply("1/3 is 0.33333333", tokens=3, nll=9.0), {}, scale)
+    assert sample.s == s
+    assert sample.gates == (("length", "loop", "nll") if rules_version == 1 else ())
+
+
+def test_an_unknown_verifier_is_the_competitions_fault(reply: Reply, reference: Reference) -> None:
+    with pytest.raises(AgonError) as caught:
+        score_completion(PROMPT, reply(), {}, Scale("verifier:no-such-1", reference, {}, JUDGING))
+    assert caught.value.code == "competition_invalid"
+
+
 def test_a_reward_that_is_not_finite_never_becomes_a_score(reply: Reply, reference: Reference) -> None:
     with pytest.raises(AgonError) as caught:
         score_completion(PROMPT, reply(), {A: math.nan}, Scale("judges", reference, {A: 1.0}, JUDGING))

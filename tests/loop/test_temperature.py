@@ -83,6 +83,7 @@ def test_a_build_takes_a_judge_from_a_bucket_and_warns_without_refusing(
     (tmp_path / "rules.json").write_text(json.dumps(rules))
     line = ["competition", "build", "--out", "bundle", "--base", str(tiny_base), "--rules", "rules.json"]
     line += ["--pools", "pools", "--reference", "reference.jsonl", "--prompts", "public.jsonl"]
+    line += ["--not-validated-on-human-pairs"]
     built = run(
         app, in_place([*line, "--judge", f"held-out={published['source']}", "--json"], tmp_path), env=env
     )

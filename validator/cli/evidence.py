@@ -57,7 +57,11 @@ def replay(
 
     found, loaded = read_evidence(file), load_bundle(settings.require_bundle(), require_judges=judges)
     with ExitStack() as stack:
-        child = stack.enter_context(closing(JudgeChild(loaded.judges))) if judges else None
+        child = (
+            stack.enter_context(closing(JudgeChild(loaded.judges, terms=loaded.rules.judges)))
+            if judges
+            else None
+        )
         checks = take_again(found, loaded, child)
     good = all(check.ok for check in checks)
     if as_json:

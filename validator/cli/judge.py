@@ -5,6 +5,7 @@ Thin shells over the modules beside it; heavy imports happen inside, so that `--
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -91,6 +92,35 @@ def train(
             **_by_source(report.sources),
         }
     )
+
+
+@judge_app.command()
+@command
+def construct(
+    out: Annotated[Path, typer.Option(help="New file of pairs to write.")],
+    seed: Annotated[int, typer.Option(help="Another seed makes other pairs.", min=0)] = 0,
+    per_fact: Annotated[int, typer.Option(help="Turns for every noun.", min=1, max=64)] = 8,
+    *,
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="For measuring: other nouns and other phrases.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write pairs made from facts, to train a judge on or, with --held-out, to measure it on."""
+    from dataclasses import asdict
+
+    from shared.checkpoints.files import write_whole
+    from shared.judging.preferences.constructed import construct as make_pairs
+    from shared.judging.preferences.constructed import facts_of
+    from shared.protocol.wire import canonical_json
+
+    if out.exists():
+        raise AgonError("usage", f"{out} exists already", help="choose a new file as --out")
+    facts = facts_of("held-out" if held_out else "judge")
+    pairs = make_pairs(facts, "held-out" if held_out else "training", seed, per_fact)
+    write_whole(out, b"".join(canonical_json(asdict(pair)) + b"\n" for pair in pairs))
+    counts = dict(sorted(Counter(pair.source for pair in pairs).items()))
+    print_json({"pairs": len(pairs), "sources": counts}) if as_json else print_fields(counts)
 
 
 @judge_app.command()

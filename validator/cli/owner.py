@@ -1,6 +1,6 @@
 """The owner's commands: `agon-validator competition ...` and `agon-validator subnet ...`.
 
-Thin shells over `building.py`, `publishing.py` and `owner.py`. Whatever costs TAO is shown before it is
+Thin shells over `validator/owner`. Whatever costs TAO is shown before it is
 paid and asked for, unless `--yes`.
 """
 
@@ -27,13 +27,14 @@ from shared.console import (
 )
 from shared.errors import AgonError, TransientError
 from shared.settings import Settings
-from shared.types import JudgeName, SliceName
+from shared.types import JudgeName
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from shared.checkpoints.bundle import Bundle
     from validator.owner.build import BundleInputs
+    from validator.owner.gate_rates import GateRates
     from validator.owner.subnet import SubnetOptions, SubnetPlan
     from validator.owner.temperature import Reading
 
@@ -57,6 +58,10 @@ def build(
     judge_pairs: Annotated[
         Path | None, typer.Option(help="JSONL of human pairs; judges get coefficients from them.")
     ] = None,
+    not_validated_on_human_pairs: Annotated[
+        bool,
+        typer.Option("--not-validated-on-human-pairs", help="Build without human pairs; the rules say so."),
+    ] = False,
     rules: Annotated[Path | None, typer.Option(help="TOML of rules; the demo's by default.")] = None,
     *,
     check_temperature: Annotated[
@@ -69,9 +74,10 @@ def build(
     from shared.engines.model_sources import fetch_base
     from shared.protocol.loader import read_rules
     from validator.owner.build import BundleInputs, build_bundle
-    from validator.owner.judges.sources import fetch_judge
+    from validator.owner.preflight import PROXY, bring_judge, bring_judges, slice_names
 
-    for path in (pools, reference, prompts):
+    _require_choice(judge_pairs, waived=not_validated_on_human_pairs)
+    for path in (pools, reference, prompts, *([judge_pairs] if judge_pairs else [])):
         if not path.exists():
             raise AgonError("usage", f"there is no {path}")
     settings = Settings.load()
@@ -80,36 +86,54 @@ def build(
         rules=table,
         base=fetch_base(base, settings.cache),
         sources=(base,) if ":" in base else (),
-        pools={SliceName(part["name"]): pools / f"{part['name']}.jsonl" for part in table["slices"]},
-        judges={name: fetch_judge(source, settings) for name, source in map(_parse_judge, judge)},
-        proxy=fetch_judge(proxy, settings) if proxy else None,
+        pools={name: pools / f"{name}.jsonl" for name in slice_names(table)},
+        judges=bring_judges(map(_parse_judge, judge), settings),
+        proxy=bring_judge(PROXY, proxy, settings) if proxy else None,
         public_prompts=prompts,
         reference=reference,
         judge_pairs=judge_pairs,
+        human_pairs_waived=not_validated_on_human_pairs,
     )
-    bundle = build_bundle(brought, out)
-    _print_build(bundle, _read_temperatures(bundle, brought) if check_temperature else (), as_json=as_json)
+    rates: list[GateRates] = []
+    bundle = build_bundle(brought, out, rates.extend)
+    readings = _read_temperatures(bundle, brought) if check_temperature else ()
+    _print_build(bundle, rates, readings, as_json=as_json)
 
 
-def _print_build(bundle: Bundle, readings: Sequence[Reading], *, as_json: bool) -> None:
+def _require_choice(judge_pairs: Path | None, *, waived: bool) -> None:
+    if (judge_pairs is not None) == waived:
+        raise AgonError(
+            "usage",
+            "a build wants either --judge-pairs FILE or --not-validated-on-human-pairs",
+            help="measure the judges on human pairs, or say that you did not: the rules show it to everybody",
+        )
+
+
+def _print_build(
+    bundle: Bundle, rates: Sequence[GateRates], readings: Sequence[Reading], *, as_json: bool
+) -> None:
     report = {
         "bundle": str(bundle.root),
         "competition": bundle.rules.digest,
         "base": bundle.rules.base.digest,
+        "validated_on_human_pairs": bundle.rules.judging.validated_on_human_pairs,
     }
     if as_json:
-        print_json({**report, "temperatures": readings})
+        print_json({**report, "gates": rates, "temperatures": readings})
         return
-    print_fields({**report, **{f"at temperature {found.temperature:g}": found.rise for found in readings}})
+    gated = {f"gates on the base, {part.slice}": part.rates for part in rates}
+    print_fields(
+        {**report, **gated, **{f"at temperature {found.temperature:g}": found.rise for found in readings}}
+    )
 
 
 def _read_temperatures(bundle: Bundle, brought: BundleInputs) -> Sequence[Reading]:
     """The base at lower temperatures; a better one is told, not refused."""
-    from shared.checkpoints.bundle import read_prompts
+    from validator.owner.prompt_files import read_prompts
     from validator.owner.temperature import check_temperature
 
     say("sampling the base at lower temperatures; --no-check-temperature leaves that out")
-    asked = read_prompts(brought.reference)
+    asked = read_prompts(brought.reference, [part.name for part in bundle.rules.slices])
     try:
         readings, finding = check_temperature(bundle, asked, brought.reference_prompts)
     except TransientError as error:
@@ -150,7 +174,13 @@ def show(settings: Settings, as_json: JsonOption = False) -> None:
         )
         return
     print_fields(
-        {"name": rules.name, "competition": rules.digest, "base": rules.base.digest, **proof.model_dump()}
+        {
+            "name": rules.name,
+            "competition": rules.digest,
+            "base": rules.base.digest,
+            "validated_on_human_pairs": rules.judging.validated_on_human_pairs,
+            **proof.model_dump(),
+        }
     )
 
 

@@ -120,7 +120,7 @@ def check_temperature(
         for prompt in spread([one for one in prompts if one.slice == part.name], per_slice)
     ]
     jobs = [Job(prompt, completion_seed(root, prompt.id, 0)) for prompt in chosen]
-    with JudgeChild(bundle.judges, threads=rules.sampling.engine.threads) as judges:
+    with JudgeChild(bundle.judges, terms=rules.judges, threads=rules.sampling.engine.threads) as judges:
         at_rule = _scores_at(bundle, judges, own, jobs)
         lower = [round(own * part, DIGITS) for part in FRACTIONS]
         at_lower = {temperature: _scores_at(bundle, judges, temperature, jobs) for temperature in lower}

@@ -11,8 +11,16 @@ from collections.abc import Sequence
 
 import structlog
 
-from shared.duels.rows import CompletionKey, Seeds, Side, evidence_row, fresh_difference, seeds_of
-from shared.duels.scorer import Job
+from shared.duels.rows import (
+    CompletionKey,
+    Seeds,
+    Side,
+    evidence_row,
+    fresh_difference,
+    seeds_of,
+    serving_judges,
+)
+from shared.duels.scorer import Job, Scorer
 from shared.errors import AgonError, Rejection, TransientError
 from shared.protocol.evidence import ScoredCompletion
 from shared.protocol.prompt import Prompt
@@ -143,9 +151,10 @@ async def _answer(
     prompts = [prompt for batch in batches for prompt in batch]
     seed = Digest((await context.ledger.do(rounds.round_row, context.rules.digest, number)).seed)
     ours, theirs = seeds_of(context.rules, seed, prompts)
-    challenger = await _completions(context, duel.challenger, prompts, wanted, ours)
+    scorer = scorer_of(context, number)
+    challenger = await _completions(context, scorer, duel.challenger, prompts, wanted=wanted, seeds=ours)
     try:
-        champion = await _completions(context, duel.champion, prompts, wanted, theirs)
+        champion = await _completions(context, scorer, duel.champion, prompts, wanted=wanted, seeds=theirs)
     except Rejection as error:  # it was scored before: not the challenger's fault
         raise TransientError("child_failed", f"the champion {duel.champion}: {error.message}") from error
     rows = []
@@ -160,14 +169,28 @@ async def _answer(
     return rows
 
 
+def scorer_of(context: ValidatorContext, number: RoundNumber) -> Scorer:
+    """The scorer with the judges that serve a round; the children are the same."""
+    whole, serving = context.scorer, serving_judges(context.rules, number)
+    if serving == context.rules.judges:
+        return whole
+    return Scorer(context.rules, context.bundle.references, whole._engine, whole._judges, terms=serving)
+
+
 async def _completions(
     context: ValidatorContext,
+    scorer: Scorer,
     model: str,
     prompts: Sequence[Prompt],
+    *,
     wanted: Sequence[Prompt],
     seeds: Seeds,
 ) -> dict[CompletionKey, ScoredCompletion]:
-    """Scored completions of `model` for `prompts`; answered only when one of `wanted` is missing."""
+    """Scored completions of `model` for `prompts`; answered only when one of `wanted` is missing.
+
+    A cached one is of this round and was scored by its judges: seeds come from the round's own, so no key is
+    ever shared between rounds.
+    """
     keys = [(model, prompt.id, seed) for prompt in prompts for seed in seeds[prompt.id]]
     found = await context.ledger.do(duel_rows.cached_completions, keys)
     needed = {(model, prompt.id, seed) for prompt in wanted for seed in seeds[prompt.id]}
@@ -177,7 +200,7 @@ async def _completions(
     await restore(context, model)
     missing = [key for key in keys if key not in found]
     jobs = [Job(by_id[prompt], seed) for _, prompt, seed in missing]
-    scored = await asyncio.to_thread(context.scorer.evaluate, context.checkpoint_of(model), jobs)
+    scored = await asyncio.to_thread(scorer.evaluate, context.checkpoint_of(model), jobs)
     fresh = dict(zip(missing, scored, strict=True))
     await context.ledger.do(duel_rows.keep_completions, fresh)
     return found | fresh

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from shared.competitions.generators.taxonomy import NounSide, article_of, load_taxonomy
 from shared.judging.preferences.pairs import PreferencePair
 
 T = TypeVar("T")
@@ -99,6 +100,19 @@ STYLES: tuple[tuple[str, str], ...] = (
 )
 """Ways to dress a text that change nothing of what it says."""
 SOURCES = ("truth", "relevance", "completeness", "fluency", "fullness", "evasion", "style", "length")
+
+
+def facts_of(side: NounSide) -> list[Fact]:
+    """What the nouns of one side are. Judges learn from `judge`, and are measured on `held-out`."""
+    taxonomy = load_taxonomy()
+    return [
+        Fact(
+            taxonomy.with_article(noun),
+            _named(category),
+            tuple(_named(other) for other in taxonomy.others(noun)),
+        )
+        for noun, category in taxonomy.nouns(side)
+    ]
 
 
 def construct(
@@ -195,6 +209,10 @@ class _Maker:
     def _number(self, below: int) -> int:
         self._draws += 1
         return int.from_bytes(_hash(f"{self._salt}|{self._draws}")[:8], "big") % max(1, below)
+
+
+def _named(category: str) -> str:
+    return f"{article_of(category)} {category}"
 
 
 def _fill(form: str, thing: str, kind: str) -> str:

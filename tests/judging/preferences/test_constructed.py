@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from shared.judging.preferences.constructed import PHRASES, SOURCES, STYLES, Fact, construct
+from shared.judging.preferences.constructed import PHRASES, SOURCES, STYLES, Fact, construct, facts_of
 
 FACTS = [
     Fact("a plum", "a fruit", ("a fish", "a tool")),
@@ -71,3 +71,10 @@ def test_a_cut_text_is_the_beginning_of_the_whole_one() -> None:
 def test_one_fact_gives_no_pair_about_another_thing() -> None:
     with pytest.raises(ValueError, match="two facts"):
         construct(FACTS[:1], "training", 1)
+
+
+def test_judges_learn_other_nouns_than_they_are_measured_on() -> None:
+    learned, measured = facts_of("judge"), facts_of("held-out")
+    assert min(len(learned), len(measured)) > 50
+    assert not {fact.thing for fact in learned} & {fact.thing for fact in measured}
+    assert all(fact.kind not in fact.wrong and fact.wrong for fact in (*learned, *measured))

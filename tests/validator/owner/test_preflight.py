@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,15 @@ from shared.errors import AgonError
 from shared.protocol.loader import read_rules
 from shared.protocol.prompt import Prompt
 from shared.stats.payout import lifetime_pay
-from shared.types import PromptId, SliceName
-from validator.owner.preflight import check_numbers, check_pools, check_verifiers
+from shared.types import JudgeName, PromptId, SliceName
+from tests.fixtures.models import save_judge
+from validator.owner.preflight import (
+    check_judge_files,
+    check_judges,
+    check_numbers,
+    check_verifiers,
+    slice_names,
+)
 
 DEMO = Path(shared.competitions.__path__[0]) / "demo.toml"
 Pools = dict[SliceName, list[Prompt]]
@@ -51,7 +59,6 @@ def code_of(error: pytest.ExceptionInfo[AgonError]) -> str:
 def test_the_demos_numbers_hold(rules: dict[str, Any]) -> None:
     pools = pools_of(rules)
     draft = check_numbers(rules, pools)
-    check_pools(pools, [prompt("open", 1)])
     check_verifiers(draft, [row for rows in pools.values() for row in rows])
 
 
@@ -128,26 +135,6 @@ def test_an_empty_pool_is_too_small(rules: dict[str, Any]) -> None:
     assert code_of(caught) in {"pool_too_small", "competition_invalid"}
 
 
-def test_a_held_out_prompt_that_is_public_is_named(rules: dict[str, Any]) -> None:
-    pools = pools_of(rules)
-    name = next(iter(pools))
-    leaked = pools[name][7].model_copy(
-        update={"id": PromptId("o"), "text": pools[name][7].text.upper() + " "}
-    )
-    with pytest.raises(AgonError, match=f"{name}-7") as caught:
-        check_pools(pools, [leaked])
-    assert code_of(caught) == "competition_invalid"
-
-
-@pytest.mark.parametrize("change", [{"slice": SliceName("other")}, {"id": PromptId("words-3")}])
-def test_a_prompt_in_the_wrong_pool_or_twice_is_named(change: dict[str, str]) -> None:
-    rows = [prompt("words", index) for index in range(8)]
-    rows[5] = rows[5].model_copy(update=change)
-    with pytest.raises(AgonError) as caught:
-        check_pools({SliceName("words"): rows}, [])
-    assert code_of(caught) == "competition_invalid"
-
-
 def test_an_unknown_verifier_and_a_prompt_without_parameters_are_refused(rules: dict[str, Any]) -> None:
     draft = check_numbers(rules, pools_of(rules))
     slices = {part.name for part in draft.slices if part.kind.startswith("verifier:")}
@@ -156,3 +143,41 @@ def test_an_unknown_verifier_and_a_prompt_without_parameters_are_refused(rules: 
         with pytest.raises(AgonError, match="parameter") as caught:
             check_verifiers(draft, [prompt(name, 1, params={})])
         assert code_of(caught) == "competition_invalid"
+
+
+@pytest.mark.parametrize("slices", [None, [], "words", [{"kind": "judges"}], ["words"]])
+def test_rules_without_named_slices_are_refused_by_field(rules: dict[str, Any], slices: Any) -> None:
+    with pytest.raises(AgonError, match="slices") as caught:
+        slice_names({**rules, "slices": slices})
+    assert code_of(caught) == "competition_invalid"
+
+
+def test_a_held_out_judge_with_the_proxys_tensors_is_refused_whatever_lies_beside_them(
+    judge_dir: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(judge_dir, tmp_path / "another-name")
+    (copy / "README.md").write_text("trained by somebody else")
+    check_judge_files({JudgeName("held-out"): copy}, None)
+    check_judge_files({JudgeName("held-out"): save_judge(tmp_path / "two", labels=2)}, judge_dir)
+    with pytest.raises(AgonError, match="public-proxy and held-out are the same model") as caught:
+        check_judge_files({JudgeName("held-out"): copy}, judge_dir)
+    assert code_of(caught) == "judge_invalid"
+
+
+def test_a_judges_parent_directory_is_refused_and_the_judge_below_it_named(
+    judge_dir: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(judge_dir, tmp_path / "trained" / "judge")
+    with pytest.raises(AgonError, match="holds no config") as caught:
+        check_judge_files({JudgeName("held-out"): tmp_path / "trained"}, None)
+    assert code_of(caught) == "judge_unavailable"
+    assert str(tmp_path / "trained" / "judge") in caught.value.help
+
+
+@pytest.mark.torch
+def test_two_judges_that_give_the_same_rewards_are_one(judge_dir: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(judge_dir, tmp_path / "copy")
+    check_judges({JudgeName("one"): judge_dir})
+    with pytest.raises(AgonError, match="one and two are the same model") as caught:
+        check_judges({JudgeName("one"): judge_dir, JudgeName("two"): copy})
+    assert code_of(caught) == "judge_invalid"

@@ -6,8 +6,7 @@ takes solutions that people labelled. A verifier that fails its own gold answer 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from pydantic import BaseModel
 
 from shared.errors import AgonError
 from shared.judging.preferences.pairs import Line, read_lines
-from shared.judging.verifiers import Params, number_of, verify
+from shared.judging.verifiers import Params, find_verifier
 from shared.protocol.prompt import Prompt
 
 SHOWN = 3
@@ -71,50 +70,20 @@ class VerifierReport(BaseModel, frozen=True):
             raise AgonError("verifier_invalid", message)
 
 
-def _word_limit(params: Params) -> tuple[str, str]:
-    limit = int(params["words"])
-    return "word " * limit, "word " * (2 * limit + 1)
-
-
-def _topic_limit(params: Params) -> tuple[str, str]:
-    limit, topic = int(params["words"]), str(params["topic"])
-    others = " ".join(f"w{number}" for number in range(1, max(3, limit)))
-    return f"{topic} {others}", f"w0 {others}"
-
-
-def _answer(params: Params) -> tuple[str, str]:
-    answer = str(params["answer"])
-    value = number_of(answer)
-    if value is None:
-        return answer, f"not {answer}"
-    return f"The answer is {answer}.", f"The answer is {value + 1}."
-
-
-def _json(params: Params) -> tuple[str, str]:
-    keys = [key.strip() for key in str(params.get("keys", "")).split(",")]
-    return json.dumps(dict.fromkeys(keys, 0)), "no"
-
-
-EXAMPLES: Mapping[str, Callable[[Params], tuple[str, str]]] = {
-    "word-limit-1": _word_limit,
-    "word-limit-2": _topic_limit,
-    "exact-answer-1": _answer,
-    "exact-answer-2": _answer,
-    "format-json-1": _json,
-}
-"""A right and a wrong answer from a prompt's parameters, by verifier."""
-
-
 def check_prompts(verifier: str, prompts: Iterable[Prompt]) -> None:
-    """Hold a verifier to a right and a wrong answer of every prompt.
+    """Hold a verifier to right and wrong answers made from every prompt's parameters.
 
     Raises AgonError `verifier_invalid` naming the first prompt where it errs, `competition_invalid` for an
-    unknown verifier or a prompt without its parameters.
+    unknown verifier or a prompt with parameters that it cannot use.
     """
+    rule = find_verifier(verifier)
     for prompt in prompts:
-        verify(verifier, "", prompt.params)  # refuses unknown names and missing parameters
-        for text, score in zip(EXAMPLES[verifier](prompt.params), (1.0, 0.0), strict=True):
-            found = verify(verifier, text, prompt.params)
+        try:
+            rule.check_params(prompt.params)
+        except AgonError as error:
+            raise AgonError(error.code, f"prompt {prompt.id}: {error.message}") from error
+        for params, text, score in rule.examples(prompt.params):
+            found = rule.score(text, params)
             if found != score:
                 message = (
                     f"{verifier} gives {text[:60]!r} to prompt {prompt.id} {found:g} instead of {score:g}"
@@ -123,13 +92,22 @@ def check_prompts(verifier: str, prompts: Iterable[Prompt]) -> None:
 
 
 def validate_verifier(verifier: str, tasks: Sequence[Task]) -> VerifierReport:
-    """Score every labelled answer. Raises AgonError `competition_invalid` for an unknown verifier."""
+    """Score every labelled answer.
+
+    Raises AgonError `competition_invalid` for an unknown verifier, or naming the first task with parameters
+    that it cannot use.
+    """
+    rule = find_verifier(verifier)
     counts = {"gold": [0, 0], "correct": [0, 0], "wrong": [0, 0]}
     failures = []
     for task in tasks:
+        try:
+            rule.check_params(task.params)
+        except AgonError as error:
+            raise AgonError(error.code, f"{task.place}: {error.message}") from error
         marked = [("correct" if right else "wrong", text) for text, right in task.solutions]
         for kind, text in [("gold", task.gold), *marked]:
-            score = verify(verifier, text, task.params)
+            score = rule.score(text, task.params)
             as_it_should = score == (0.0 if kind == "wrong" else 1.0)
             counts[kind][0] += 1
             counts[kind][1] += as_it_should
@@ -167,8 +145,8 @@ def _parse(line: Line) -> Task:
         if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
             raise line.fail("'solutions' is not a list of objects")
         marked = [(item.get("text"), item.get("is_correct")) for item in listed]
-    if not isinstance(params, dict) or not all(isinstance(value, int | str) for value in params.values()):
-        raise line.fail("'params' is missing or holds more than texts and whole numbers")
+    if not isinstance(params, dict):
+        raise line.fail("'params' is missing or no object")
     solutions = [(text, right) for text, right in marked if isinstance(text, str) and isinstance(right, bool)]
     if len(solutions) < len(marked):
         raise line.fail("a solution lacks its text or its mark")
