@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import pytest
 
 from shared.competitions.generators.registry import find_generator
+from shared.competitions.generators.taxonomy import load_taxonomy
 from shared.protocol.prompt import Prompt
 from shared.protocol.wire import sha256_digest
 from shared.types import SliceName
@@ -67,3 +68,21 @@ def test_a_memoriser_of_sums_does_no_better_than_the_commonest_answer() -> None:
 def test_the_same_memoriser_knows_the_prompts_it_has_seen(name: str) -> None:
     public, _ = make(name)
     assert hits(public, public[:64]) == 64
+
+
+def category(option: object) -> str:
+    taxonomy = load_taxonomy()
+    return str(option) if str(option) in taxonomy.categories else taxonomy.category_of(str(option))
+
+
+@pytest.mark.parametrize("name", ["facts-1", "properties-1"])
+def test_a_guess_by_how_often_a_category_is_right_gains_next_to_nothing(name: str) -> None:
+    public, held_out = make(name)
+    right = Counter(category(prompt.params["answer"]) for prompt in public)
+    offered = Counter(category(option) for prompt in public for option in prompt.params["options"])  # type: ignore[union-attr]
+    rates = {each: right[each] / count for each, count in offered.items()}
+    guesses = [
+        max(prompt.params["options"], key=lambda option: rates[category(option)]) for prompt in held_out
+    ]
+    found = sum(guess == prompt.params["answer"] for guess, prompt in zip(guesses, held_out, strict=True))
+    assert found / HELD_OUT < 0.27 + 3 * math.sqrt(0.25 * 0.75 / HELD_OUT)
