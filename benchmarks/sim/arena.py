@@ -30,7 +30,7 @@ from shared.engines.model_sources import DEFAULT_BASE, DEFAULT_TRUNK, fetch_base
 from shared.engines.sampler import Drawn, Request, sample, score_tokens
 from shared.engines.tiny import fit_rules
 from shared.errors import AgonError
-from shared.judging.reward_model import RewardModel
+from shared.judging.families.reward_model import RewardModel
 from shared.protocol.competition import Sampling
 from shared.protocol.evidence import Completion, ScoredCompletion
 from shared.protocol.loader import read_rules

@@ -18,8 +18,8 @@ from benchmarks.sim.arena import Arena, ArenaScorer, completions_of, draw, jobs_
 from benchmarks.sim.gao import best_of_n, best_of_n_kl
 from benchmarks.sim.simulation import Floats
 from shared.engines.hf import Policy
+from shared.judging.families.reward_model import RewardModel
 from shared.judging.proxy_gap import Gap, measure_gap, rises
-from shared.judging.reward_model import RewardModel
 from shared.protocol.prompt import Prompt
 
 

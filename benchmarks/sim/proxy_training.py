@@ -19,7 +19,7 @@ from shared.duels.draw import completion_seed
 from shared.engines.engine import CompletionJob
 from shared.engines.hf import Policy
 from shared.engines.sampler import Request, sample
-from shared.judging.reward_model import RewardModel
+from shared.judging.families.reward_model import RewardModel
 from shared.protocol.competition import Sampling
 from shared.protocol.prompt import Prompt
 from shared.protocol.wire import digest_of

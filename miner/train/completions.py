@@ -20,8 +20,8 @@ from miner.train.task import TrainingTask
 from shared.engines.hf import load_policy
 from shared.engines.sampler import Request, sample
 from shared.errors import AgonError
+from shared.judging.families.reward_model import RewardModel
 from shared.judging.gates import compresses, is_text, loops
-from shared.judging.reward_model import RewardModel
 from shared.judging.verifiers import verify
 from shared.protocol.prompt import Prompt
 from shared.types import SliceName

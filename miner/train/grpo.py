@@ -30,7 +30,7 @@ from miner.train.trainer import Parts, train_policy
 from miner.train.workspace import Workspace
 from shared.engines.hf import Policy
 from shared.errors import AgonError
-from shared.judging.reward_model import RewardModel
+from shared.judging.families.reward_model import RewardModel
 from shared.protocol.prompt import Prompt
 
 FRAME_PROMPTS = 32

@@ -12,8 +12,8 @@ from pathlib import Path
 from miner.train.constitution import Principle
 from shared.engines.hf import Policy, load_policy
 from shared.errors import AgonError
+from shared.judging.families.reward_model import RewardModel
 from shared.judging.pairwise import INSTRUCTION, Comparison, PairwiseJudge, Preference
-from shared.judging.reward_model import RewardModel
 
 CONTEXT_TOKENS = 2048
 

@@ -19,12 +19,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.cache_utils import Cache, DynamicCache
 
 from shared.checkpoints.allowlist import WEIGHTS_NAME
-from shared.engines.judges import JudgeReader, load_judge
 from shared.engines.kv_cache import KVCache, states
 from shared.errors import AgonError, Rejection
 from shared.protocol.evidence import NOT_TEXT
-
-__all__ = ["NOT_TEXT", "JudgeReader", "Policy", "load_judge", "load_policy", "special_ids"]
 
 
 class Policy:

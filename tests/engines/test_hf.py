@@ -11,8 +11,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertModel
 
-from shared.engines.hf import NOT_TEXT, Policy, load_judge, load_policy
+from shared.engines.hf import Policy, load_policy
+from shared.engines.judges import load_judge
 from shared.errors import AgonError, Rejection
+from shared.protocol.evidence import NOT_TEXT
 
 pytestmark = pytest.mark.torch
 

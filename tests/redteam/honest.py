@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from shared.engines.hf import load_policy
 from shared.engines.sampler import Request, sample
-from shared.judging.reward_model import RewardModel
+from shared.judging.families.reward_model import RewardModel
 from tests.redteam import corpus
 from tests.redteam.training import answers_to, fine_tune, prefer
 from tests.redteam.world import World

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from shared.judging.reward_model import RewardModel
+from shared.judging.families.reward_model import RewardModel
 from shared.protocol.prompt import Prompt
 from shared.types import SliceName
 from tests.redteam import corpus

@@ -14,7 +14,7 @@ from shared.engines.engine import CompletionJob
 from shared.engines.hf import load_policy
 from shared.engines.sampler import Request, sample, score_tokens
 from shared.errors import AgonError, Rejection
-from shared.judging.reward_model import RewardModel
+from shared.judging.families.reward_model import RewardModel
 from shared.protocol.competition import Sampling
 from shared.sandbox.client import JudgeChild, SamplerChild
 from shared.types import JudgeName

@@ -115,7 +115,7 @@ def measure_agreement(directory: Path, pairs: Sequence[PreferencePair]) -> Agree
 
 def rewards_of(directory: Path, pairs: Sequence[PreferencePair]) -> list[float]:
     """Rewards [2 * pairs] of the judge at `directory`, chosen and rejected in turn. Errors as above."""
-    from shared.judging.reward_model import RewardModel
+    from shared.judging.families.reward_model import RewardModel
 
     return RewardModel(directory).reward(
         [(pair.prompt, side) for pair in pairs for side in (pair.chosen, pair.rejected)]

@@ -48,7 +48,7 @@ def load_backbone(trunk: Path, seed: int, tokenizer_from: Path | None = None) ->
 
 def read_rows(pairs: Sequence[PreferencePair], tokenizer: Any) -> list[Row]:
     """Tokens of every pair, as scoring reads them: TRL's own columns, and the segments it leaves out."""
-    from shared.engines.hf import JudgeReader
+    from shared.engines.judges import JudgeReader
 
     reader = JudgeReader(tokenizer)
     rows = []

@@ -26,7 +26,7 @@ def read_states(encoder: Any, tokenizer: Any, pairs: Sequence[PreferencePair]) -
     """
     import torch
 
-    from shared.engines.hf import JudgeReader
+    from shared.engines.judges import JudgeReader
 
     encode = JudgeReader(tokenizer).encode
     texts = [(pair.prompt, side) for pair in pairs for side in (pair.chosen, pair.rejected)]

@@ -27,8 +27,8 @@ from miner.train.sft import SftConfig
 from miner.train.task import TrainingTask
 from shared.engines.hf import load_policy
 from shared.engines.sampler import score_tokens
+from shared.judging.families.reward_model import RewardModel
 from shared.judging.preferences.pairs import read_pairs
-from shared.judging.reward_model import RewardModel
 from shared.protocol.prompt import Prompt
 
 pytestmark = pytest.mark.torch

@@ -12,12 +12,12 @@ import torch
 from transformers import AutoTokenizer, BertForSequenceClassification
 from typer.testing import CliRunner
 
-from shared.engines.hf import JudgeReader, load_judge
+from shared.engines.judges import JudgeReader, load_judge
 from shared.engines.tiny import build_tiny_trunk
 from shared.errors import AgonError
+from shared.judging.families.reward_model import RewardModel
 from shared.judging.preferences.bradley_terry import PairCollator, read_rows
 from shared.judging.preferences.pairs import PreferencePair, read_pairs
-from shared.judging.reward_model import RewardModel
 from shared.types import JudgeName
 from validator.cli.main import app
 from validator.owner.judges.coefficients import weigh_judges
