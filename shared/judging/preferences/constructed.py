@@ -34,7 +34,7 @@ class Phrases:
     questions: tuple[str, ...]
     sentences: tuple[str, ...]
     details: tuple[str, ...]
-    stubs: tuple[str, ...]
+    fragments: tuple[str, ...]
     evasions: tuple[str, ...]
     """Refusals, praise and empty words: about anything, so about nothing."""
 
@@ -53,7 +53,7 @@ PHRASES: dict[Phrasing, Phrases] = {
             "{Thing} is one kind of {bare}.",
         ),
         details=("It is easy to find.", "You may have seen one before.", "Most people have heard of it."),
-        stubs=("{Kind}.", "It's {kind}."),
+        fragments=("{Kind}.", "It's {kind}."),
         evasions=(
             "{Thing} is a thing that many people know.",
             "I am sorry, but I cannot answer that question.",
@@ -77,7 +77,7 @@ PHRASES: dict[Phrasing, Phrases] = {
             "{Thing} belongs to the group {bare}.",
         ),
         details=("They are common in many places.", "Almost everybody knows it.", "There are many of them."),
-        stubs=("{Kind}", "Simply {kind}."),
+        fragments=("{Kind}", "Simply {kind}."),
         evasions=(
             "{Thing} is something that exists.",
             "As an assistant, I would rather not say.",
@@ -157,7 +157,7 @@ class _Maker:
             yield PreferencePair(question, chosen, rejected, source)
 
     def _truth(self) -> list[tuple[str, str]]:
-        form = self._pick((*self._phrases.sentences, *self._phrases.stubs))
+        form = self._pick((*self._phrases.sentences, *self._phrases.fragments))
         return [(self._fill(form, self._fact.kind), self._fill(form, self._pick(self._fact.wrong)))]
 
     def _relevance(self) -> list[tuple[str, str]]:
@@ -178,8 +178,8 @@ class _Maker:
         return [(true, " ".join(garbled)), (true, " ".join(doubled))]
 
     def _fullness(self) -> list[tuple[str, str]]:
-        """A sentence beats a stub that is as true: a sentence was asked for."""
-        return [(self._true(), self._fill(self._pick(self._phrases.stubs), self._fact.kind))]
+        """A sentence beats a fragment that is as true: a sentence was asked for."""
+        return [(self._true(), self._fill(self._pick(self._phrases.fragments), self._fact.kind))]
 
     def _evasion(self) -> list[tuple[str, str]]:
         return [(self._true(), self._fill(self._pick(self._phrases.evasions), self._fact.kind))]

@@ -57,7 +57,7 @@ def test_dress_and_length_are_on_both_sides_alike() -> None:
 
 
 def test_training_and_held_out_phrases_share_nothing() -> None:
-    for part in ("questions", "sentences", "details", "stubs", "evasions"):
+    for part in ("questions", "sentences", "details", "fragments", "evasions"):
         assert not set(getattr(PHRASES["training"], part)) & set(getattr(PHRASES["held-out"], part))
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from shared.chain.wallets import coldkey_of, hotkey_of
 from shared.errors import AgonError
+from shared.protocol.competition import RULES_VERSION
 from shared.types import Netuid
 from validator.owner.subnet import SubnetOptions, init_subnet, plan_subnet
 
@@ -47,7 +48,7 @@ def test_set_up_is_complete_and_a_repeat_changes_nothing(world: World, wallets: 
             assert first.netuid is not None
             assert await chain.subnet_started(first.netuid)
             assert await chain.owner_hotkey(first.netuid) == hotkey_of(owner)
-            assert await chain.hyperparameter(first.netuid, "weights_version") == 1
+            assert await chain.hyperparameter(first.netuid, "weights_version") == RULES_VERSION
             assert await chain.hyperparameter(first.netuid, "immunity_period") == 14_400
             assert [row.stake_rao > 0 for row in await chain.neurons(first.netuid)] == [True]
             head, money = await chain.head(), await chain.balance_tao(coldkey_of(owner))
