@@ -71,6 +71,7 @@ class Scorer:
                     "bundle_damaged", f"the reference of slice {part.name} is not the one in the rules"
                 )
         self._rules = rules
+        self._references = references
         self._engine = engine
         self._judges = judges
         self._coefficients = {
@@ -82,6 +83,10 @@ class Scorer:
             )
             for part in rules.slices
         }
+
+    def serving(self, terms: Sequence[JudgeTerm]) -> Scorer:
+        """The same engine and judges for a round that only `terms` serve."""
+        return Scorer(self._rules, self._references, self._engine, self._judges, terms=terms)
 
     def evaluate(self, checkpoint: Path, jobs: Sequence[Job]) -> list[ScoredCompletion]:
         """One scored completion per job from the policy at `checkpoint`, in order.

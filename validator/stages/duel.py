@@ -174,7 +174,7 @@ def scorer_of(context: ValidatorContext, number: RoundNumber) -> Scorer:
     whole, serving = context.scorer, serving_judges(context.rules, number)
     if serving == context.rules.judges:
         return whole
-    return Scorer(context.rules, context.bundle.references, whole._engine, whole._judges, terms=serving)
+    return whole.serving(serving)
 
 
 async def _completions(
