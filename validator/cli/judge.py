@@ -59,7 +59,7 @@ def train(
     """Train a reward model on human pairs (Bradley-Terry), and measure it on prompts it never saw."""
     _quiet()
     from shared.engines.model_sources import DEFAULT_TRUNK, fetch_trunk
-    from shared.judging.preferences.sources import parse_source, read_sources, shares_of
+    from shared.judging.preferences.sources import parse_source, read_sources
     from validator.owner.judges.report import TrainingConfig
     from validator.owner.judges.training import JUDGE_DIRECTORY
     from validator.owner.judges.training import train as train_judge
@@ -67,8 +67,7 @@ def train(
     rate = lr if lr is not None else (1e-3 if head_only else 5e-5)
     if not 0 < rate < 1:
         raise AgonError("usage", f"--lr takes a number between 0 and 1, not {rate}")
-    named = [parse_source(text) for text in pairs]
-    source = read_sources(named)
+    source, shares = read_sources([parse_source(text) for text in pairs])
     config = TrainingConfig(
         epochs=epochs,
         learning_rate=rate,
@@ -77,7 +76,7 @@ def train(
         holdout=holdout,
         head_only=head_only,
         seed=seed,
-        shares=shares_of(named),
+        shares=shares,
     )
     report = train_judge(source, fetch_trunk(trunk or DEFAULT_TRUNK, Settings.load().cache), out, config)
     if as_json:
@@ -147,7 +146,7 @@ def evaluate(
 
     if (judge is None) == (url is None):
         raise AgonError("usage", "name a judge's directory or place, or a language model with --url")
-    source = read_sources([parse_source(text) for text in pairs])
+    source, _ = read_sources([parse_source(text) for text in pairs])
     if url is not None:
         found: Any = _ask_model(url, model, key_file, source.pairs, parallel)
     else:

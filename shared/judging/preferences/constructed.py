@@ -128,7 +128,7 @@ def construct(
     for number, fact in enumerate(facts):
         maker = _Maker(fact, facts, PHRASES[phrasing], f"{seed}|{phrasing}|{number}|{fact.thing}")
         for turn in range(per_fact):
-            made.extend(maker.pairs(SOURCES[(number + turn) % len(SOURCES)], turn))
+            made.extend(maker.pairs(SOURCES[(number + turn) % len(SOURCES)]))
     return [pair for pair in made if pair.chosen != pair.rejected]
 
 
@@ -139,7 +139,7 @@ class _Maker:
         self._fact, self._phrases, self._salt, self._draws = fact, phrases, salt, 0
         self._others = [other for other in facts if other.thing != fact.thing]
 
-    def pairs(self, source: str, turn: int) -> Iterator[PreferencePair]:
+    def pairs(self, source: str) -> Iterator[PreferencePair]:
         """The pairs of one source; style and length come both ways, so that they say nothing."""
         makers: dict[str, Callable[[], list[tuple[str, str]]]] = {
             "truth": self._truth,
@@ -152,7 +152,6 @@ class _Maker:
             "length": self._length,
         }
         question = self._fill(self._pick(self._phrases.questions), self._fact.kind)
-        del turn
         for chosen, rejected in makers[source]():
             yield PreferencePair(question, chosen, rejected, source)
 

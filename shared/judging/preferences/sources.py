@@ -55,30 +55,27 @@ def parse_source(text: str) -> PairSource:
     return PairSource(Path(path), value)
 
 
-def read_sources(sources: Sequence[PairSource]) -> PairFile:
-    """The pairs of all files; one without a source of its own is named after its file.
+def read_sources(sources: Sequence[PairSource]) -> tuple[PairFile, dict[str, float]]:
+    """The pairs of all files, and the share of every source whose pairs do not come once.
 
-    Raises AgonError `data_invalid` as `read_pairs` does.
+    Of several files, a pair without a source of its own is named after its file. Raises AgonError
+    `data_invalid` as `read_pairs` does.
     """
     files = [read_pairs(source.path) for source in sources]
-    if len(files) == 1:
-        return files[0]
-    named = [
-        pair if pair.source else replace(pair, source=_name(source.path))
-        for source, file in zip(sources, files, strict=True)
-        for pair in file.pairs
-    ]
-    digest = sha256_digest("".join(file.digest for file in files).encode())
-    return PairFile(tuple(named), digest, sum(file.dropped for file in files))
-
-
-def shares_of(sources: Sequence[PairSource]) -> dict[str, float]:
-    """The share of every named source that does not come once."""
+    alone = len(files) == 1
+    named: list[PreferencePair] = []
     shares: dict[str, float] = {}
-    for source in sources:
-        names = {pair.source or _name(source.path) for pair in read_pairs(source.path).pairs}
-        shares |= {name: source.share for name in names if source.share != 1.0}
-    return shares
+    for source, file in zip(sources, files, strict=True):
+        own = [
+            pair if pair.source or alone else replace(pair, source=_name(source.path)) for pair in file.pairs
+        ]
+        named += own
+        if source.share != 1.0:
+            shares |= dict.fromkeys((pair.source for pair in own), source.share)
+    if alone:
+        return files[0], shares
+    digest = sha256_digest("".join(file.digest for file in files).encode())
+    return PairFile(tuple(named), digest, sum(file.dropped for file in files)), shares
 
 
 def mix(pairs: Sequence[PreferencePair], shares: Mapping[str, float], seed: int) -> list[PreferencePair]:

@@ -15,7 +15,6 @@ from shared.judging.preferences.sources import (
     mix,
     parse_source,
     read_sources,
-    shares_of,
 )
 
 
@@ -27,16 +26,16 @@ def write(path: Path, count: int, **fields: str) -> Path:
 
 def test_a_source_is_named_by_its_pairs_or_else_by_its_file(tmp_path: Path) -> None:
     facts, people = write(tmp_path / "facts.jsonl", 3, source="truth"), write(tmp_path / "people.jsonl", 2)
-    found = read_sources([PairSource(facts), PairSource(people)])
+    found, _ = read_sources([PairSource(facts), PairSource(people)])
     assert [pair.source for pair in found.pairs] == ["truth"] * 3 + ["people"] * 2
-    assert read_sources([PairSource(people), PairSource(facts)]).digest != found.digest
+    assert read_sources([PairSource(people), PairSource(facts)])[0].digest != found.digest
 
 
 def test_one_file_keeps_its_own_digest_so_that_old_reports_know_it(tmp_path: Path) -> None:
     from shared.judging.preferences.pairs import read_pairs
 
     path = write(tmp_path / "people.jsonl", 2)
-    assert read_sources([PairSource(path)]) == read_pairs(path)
+    assert read_sources([PairSource(path)]) == (read_pairs(path), {})
 
 
 @pytest.mark.parametrize(
@@ -59,11 +58,12 @@ def test_shares_say_how_often_a_pair_comes(tmp_path: Path) -> None:
         PairSource(write(tmp_path / "a.jsonl", 400)),
         PairSource(write(tmp_path / "b.jsonl", 400), 2.5),
     ]
-    mixed = mix(read_sources(sources).pairs, shares_of(sources), seed=1)
+    file, shares = read_sources(sources)
+    mixed = mix(file.pairs, shares, seed=1)
     counts = {name: sum(pair.source == name for pair in mixed) for name in ("a", "b")}
     assert counts["a"] == 400
     assert 950 < counts["b"] < 1050
-    assert mix(read_sources(sources).pairs, shares_of(sources), seed=1) == mixed
+    assert mix(file.pairs, shares, seed=1) == mixed
 
 
 def test_each_source_is_measured_alone() -> None:
@@ -77,3 +77,8 @@ def test_each_source_is_measured_alone() -> None:
         "style": 0.0,
         "lonely": None,
     }
+
+
+def test_the_share_of_a_single_file_counts_too(tmp_path: Path) -> None:
+    file, shares = read_sources([PairSource(write(tmp_path / "a.jsonl", 10), 2.0)])
+    assert len(mix(file.pairs, shares, seed=1)) == 20
